@@ -1,0 +1,1 @@
+"""From a trained detector network to a verified trigger in an FPGA."""

@@ -1,0 +1,1 @@
+"""Locked Python environments, one for each set of tools that can live together."""

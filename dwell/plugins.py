@@ -1,0 +1,80 @@
+"""Plug-ins: entry points that rooms and other packages bring. One that fails to import is kept with its reason."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from dwell.errors import ConfigError, nearest
+
+STAGES = "dwell.stages"
+MODELS = "dwell.models"
+GROUPS = (
+    STAGES,
+    MODELS,
+    "dwell.frontends",
+    "dwell.backends",
+    "dwell.boards",
+    "dwell.instruments",
+    "dwell.policies",
+)
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An entry point, loaded or not. `reason` says why `value` could not be had."""
+
+    group: str
+    name: str
+    target: str
+    distribution: str
+    version: str
+    value: Any = None
+    reason: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it could be loaded."""
+        return not self.reason
+
+
+def _load(point: metadata.EntryPoint) -> Plugin:
+    dist = point.dist
+    name, version = (dist.name, dist.version) if dist else ("", "")
+    try:
+        value = point.load()
+    except Exception as error:  # a plug-in is anybody's code: whatever it raises is its reason
+        reason = f"{type(error).__name__}: {error}"
+        return Plugin(point.group, point.name, point.value, name, version, reason=reason)
+    return Plugin(point.group, point.name, point.value, name, version, value)
+
+
+def entry_points(group: str) -> dict[str, metadata.EntryPoint]:
+    """The entry points of a group by name, the first on the path where two share a name; nothing is imported."""
+    found: dict[str, metadata.EntryPoint] = {}
+    for point in metadata.entry_points(group=group):
+        found.setdefault(point.name, point)
+    return found
+
+
+def load_group(group: str) -> dict[str, Plugin]:
+    """Every plug-in of a group by name, those that cannot be loaded too."""
+    return {name: _load(point) for name, point in sorted(entry_points(group).items())}
+
+
+def load_plugin(group: str, name: str, *, place: str = "") -> Any:
+    """The object of one plug-in. Raises `ConfigError` for an unknown name or one that cannot be imported."""
+    points = entry_points(group)
+    kind = group.removeprefix("dwell.").rstrip("s")
+    if name not in points:
+        raise ConfigError(f"there is no {kind} '{name}'", hint=nearest(name, points), place=place)
+    plugin = _load(points[name])
+    if not plugin.ok:
+        raise ConfigError(
+            f"{kind} '{name}' ({plugin.target}) cannot be loaded: {plugin.reason}",
+            hint=f"mend or reinstall {plugin.distribution or 'its package'} for {sys.executable}",
+            place=place,
+        )
+    return plugin.value

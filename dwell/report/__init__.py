@@ -1,0 +1,1 @@
+"""The report: one self-contained HTML page made from the artifacts of a build."""

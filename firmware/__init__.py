@@ -1,0 +1,1 @@
+"""Hand-written Verilog, boards, overlays and drivers."""

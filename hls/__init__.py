@@ -1,0 +1,1 @@
+"""Converters: the integer graph and its interpreter, lowering, back ends, synthesis."""

@@ -1,0 +1,1 @@
+"""From a source framework to the integer graph."""

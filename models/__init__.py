@@ -1,0 +1,1 @@
+"""Detector networks: data, architecture, metric and classical baselines."""

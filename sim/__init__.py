@@ -1,0 +1,1 @@
+"""Simulation: the Verilated core in bulk, and cocotb benches of the whole design."""
