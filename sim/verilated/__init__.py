@@ -1,0 +1,6 @@
+"""A design as a Verilated program that moves AXI4-Stream beats in bulk, in a process of its own."""
+
+from dwell.sim.verilated.build import build_core
+from dwell.sim.verilated.run import Beats, CoreRun, Pauses, run_core
+
+__all__ = ["Beats", "CoreRun", "Pauses", "build_core", "run_core"]

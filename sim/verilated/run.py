@@ -1,0 +1,134 @@
+"""Running a built core: beats in, beats out, with the clock edge of every handshake."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dwell.errors import ToolFailedError
+from dwell.sim.process import log_tail, run_child
+from dwell.sim.verilated.cache import keep_log
+
+Bytes = npt.NDArray[np.uint8]
+Clocks = npt.NDArray[np.uint32]
+
+USER, LAST = 1, 2
+"""Bits of a beat's flags: TUSER (first of its frame) and TLAST (last of its line)."""
+
+WATCHDOG_CLOCKS = 20_000
+"""Clocks without a handshake on either side that count as a deadlock; stalls are far shorter."""
+
+_MAGIC = 0x314C4C4557440A0D
+_REQUEST = struct.Struct("<QQQIIIIQQQQ")
+_REPLY = struct.Struct("<QIIQQQQ")
+_SLOWEST_CLOCKS_PER_S = 2_000
+_FAULTS = {
+    1: "deadlock: no handshake on either side for {watchdog} clocks, with a beat offered or asked for",
+    2: "m_axis_tvalid fell before the waiting beat was taken",
+    3: "m_axis_tdata, tuser or tlast changed while the beat waited for m_axis_tready",
+    4: "m_axis_tvalid or the data with it depends on m_axis_tready in the same clock",
+    5: "more decisions came out than the frames hold",
+    6: "m_axis_tvalid is high during reset",
+    7: "the run did not end within {max_clocks} clocks",
+    8: "the design called $finish or $stop",
+}
+
+
+@dataclass(frozen=True)
+class Beats:
+    """Beats of a stream: `data` uint8 (N, bytes a beat), little-endian, and `flags` uint8 (N,)."""
+
+    data: Bytes
+    flags: Bytes
+
+    def __len__(self) -> int:
+        return len(self.flags)
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """Idle clocks of the source and stalls of the sink, about that many per cent of the time."""
+
+    gap_percent: int = 0
+    stall_percent: int = 0
+
+
+@dataclass(frozen=True)
+class CoreRun:
+    """What came out, on which clock edges after reset, and what broke the protocol, if anything did."""
+
+    beats: Beats
+    in_clocks: Clocks
+    out_clocks: Clocks
+    clocks: int
+    seconds: float
+    fault: str
+    fault_clock: int
+
+
+def run_core(
+    driver: Path,
+    beats: Beats,
+    *,
+    out_bytes: int,
+    expected: int,
+    seed: int,
+    pauses: Pauses | None = None,
+    watchdog_clocks: int = WATCHDOG_CLOCKS,
+    progress: Callable[[float], None] | None = None,
+) -> CoreRun:
+    """Send `beats` through the program `driver` and wait for `expected` beats of `out_bytes` bytes each.
+
+    The program is a process of its own: its crash is a `ToolFailedError` here, a hang ends after a time
+    that no working design needs. A protocol fault or deadlock is not an exception but `CoreRun.fault`:
+    the beats that did come out may tell more.
+    """
+    chosen = pauses or Pauses()
+    max_clocks = min(100 * (len(beats) + expected) + 10 * watchdog_clocks, 2**32 - 1)
+    header = _REQUEST.pack(
+        _MAGIC, len(beats), expected, beats.data.shape[1], out_bytes,
+        chosen.gap_percent, chosen.stall_percent, seed, watchdog_clocks, 256, max_clocks,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="dwell-core-") as name:
+        folder = Path(name)
+        request, reply, log = folder / "request.bin", folder / "reply.bin", folder / "core.log"
+        with request.open("wb") as stream:
+            stream.write(header)
+            stream.write(np.ascontiguousarray(beats.data).tobytes())
+            stream.write(np.ascontiguousarray(beats.flags).tobytes())
+        limit_s = 60.0 + 4 * (len(beats) + expected) / _SLOWEST_CLOCKS_PER_S
+        total = max(1, len(beats))
+
+        def on_line(line: str) -> None:
+            if progress is not None and line.startswith("P "):
+                progress(int(line[2:]) / total)
+
+        start = time.perf_counter()
+        done = run_child([str(driver), str(request), str(reply)], log=log, timeout_s=limit_s, on_line=on_line)
+        seconds = time.perf_counter() - start
+        if done.status != 0:
+            why = f"stopped after {limit_s:.0f} s" if done.timed_out else f"exit status {done.status}"
+            raise ToolFailedError("the Verilated core", log=keep_log(log), tail=f"{log_tail(log)}\n{why}".strip())
+        return _read_reply(reply.read_bytes(), out_bytes, seconds, watchdog_clocks, max_clocks)
+
+
+def _read_reply(raw: bytes, out_bytes: int, seconds: float, watchdog: int, max_clocks: int) -> CoreRun:
+    magic, status, _, event_clock, clocks, n_in, n_out = _REPLY.unpack_from(raw)
+    if magic != _MAGIC or len(raw) != _REPLY.size + n_out * (out_bytes + 1) + 4 * (n_in + n_out):
+        raise ValueError("the reply of the Verilated core is cut short")
+    at = _REPLY.size
+    data = np.frombuffer(raw, np.uint8, n_out * out_bytes, at).reshape(n_out, out_bytes)
+    at += data.size
+    flags = np.frombuffer(raw, np.uint8, n_out, at)
+    at += n_out
+    in_clocks = np.frombuffer(raw, "<u4", n_in, at)
+    out_clocks = np.frombuffer(raw, "<u4", n_out, at + 4 * n_in)
+    fault = _FAULTS[status].format(watchdog=watchdog, max_clocks=max_clocks) if status else ""
+    return CoreRun(Beats(data, flags), in_clocks, out_clocks, clocks, seconds, fault, event_clock)
