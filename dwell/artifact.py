@@ -138,9 +138,16 @@ def sweep_temporary(parent: Path) -> int:
     """Remove the temporary directories in `parent` whose process is dead. Returns how many."""
     swept = 0
     for path in parent.glob(f"{_TEMPORARY}*"):
-        pid = path.name.removeprefix(_TEMPORARY).split("-", 1)[0]
-        if pid.isdigit() and psutil.pid_exists(int(pid)):
-            continue
-        shutil.rmtree(path, ignore_errors=True)
-        swept += 1
+        if not _has_owner(path):
+            shutil.rmtree(path, ignore_errors=True)
+            swept += 1
     return swept
+
+
+def _has_owner(path: Path) -> bool:
+    try:
+        pid = int(path.name.removeprefix(_TEMPORARY).split("-", 1)[0])
+        # a process younger than the directory only has the number of the one that made it
+        return bool(psutil.Process(pid).create_time() <= path.stat().st_mtime)
+    except (ValueError, OSError, psutil.Error):
+        return False

@@ -1,0 +1,1 @@
+"""Projects that `dwell init` copies."""

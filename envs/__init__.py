@@ -1,0 +1,1 @@
+"""The lock files of the environments."""
