@@ -1,0 +1,93 @@
+"""The plug-in `vacancy`: what the stages, the quantization and the reports need to know of this model.
+
+Light to import (numpy and pydantic); torch is imported by what needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwell.models.vacancy import dataset, network, training
+from dwell.models.vacancy.network import Architecture
+from dwell.models.vacancy.params import VacancyParams
+
+if TYPE_CHECKING:
+    import torch
+
+Progress = Callable[[float, str], None]
+_SECTIONS = {
+    "data": ("specimen", "imaging", "sets"),
+    "train": ("training",),
+    "baseline": ("baseline",),
+    "evaluate": (),
+}
+
+
+class VacancyModel:
+    """Sulphur vacancies in MoS2, one decision a pixel. The entry point `vacancy` of `dwell.models`."""
+
+    name = "vacancy"
+    params = VacancyParams
+    sets = dataset.SETS
+
+    def stage_params(self, params: VacancyParams, stage: str) -> dict[str, Any]:
+        """The part of the parameters that a stage depends on, as JSON; `read_params` reads it back."""
+        return params.model_dump(mode="json", include=set(_SECTIONS[stage]))
+
+    def read_params(self, tables: Mapping[str, Any]) -> VacancyParams:
+        """Parameters from the JSON of `stage_params`, or of a whole `[model]` table; the rest are defaults."""
+        return VacancyParams.model_validate(dict(tables))
+
+    def architecture(self, params: VacancyParams) -> Architecture:
+        """The network's layers."""
+        return network.DEFAULT
+
+    def build(self, params: VacancyParams) -> torch.nn.Sequential:
+        """The float torch module, (B, 1, H, W) -> (B, 1, h, w), initialised from torch's seed."""
+        return network.build(self.architecture(params))
+
+    def load_data(self, directory: Path) -> dict[str, dataset.FrameSet]:
+        """The sets of a `data` artifact by name: train, val, test_linear, test_prism."""
+        return {name: dataset.FrameSet.load(directory / f"{name}.npz") for name in self.sets}
+
+    def batches(
+        self, data: dataset.FrameSet, params: VacancyParams, *, seed: int, epoch: int
+    ) -> Iterator[training.Batch]:
+        """One epoch of training batches: frames (B, H, W), targets (B, h, w), weights (B, h, w), float32."""
+        window = self.architecture(params).window
+        return training.batches(data, params.training, window=window, seed=seed, epoch=epoch)
+
+    def fit(
+        self,
+        model: torch.nn.Module,
+        data: dataset.FrameSet,
+        params: VacancyParams,
+        *,
+        seed: int,
+        epochs: int | None = None,
+        learning_rate: float | None = None,
+        progress: Progress | None = None,
+    ) -> list[float]:
+        """Train a torch module in place with the model's recipe; see `training.fit`."""
+        return training.fit(
+            model,
+            data,
+            params.training,
+            window=self.architecture(params).window,
+            seed=seed,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            progress=progress,
+        )
+
+    def score(self, model: torch.nn.Module, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores (N, h, w) of a torch module on frames (N, H, W)."""
+        return training.score(model, frames)
+
+
+MODEL = VacancyModel()
