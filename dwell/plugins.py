@@ -78,6 +78,10 @@ def _all_entry_points() -> tuple[metadata.EntryPoint, ...]:
     return tuple(point for distribution in first.values() for point in distribution.entry_points)
 
 
+def _from_source_tree(distribution: metadata.Distribution) -> bool:
+    return distribution.read_text("SOURCES.txt") is not None
+
+
 def load_group(group: str) -> dict[str, Plugin]:
     """Every plug-in of a group by name, those that cannot be loaded too."""
     return {name: _load(point) for name, point in sorted(entry_points(group).items())}
