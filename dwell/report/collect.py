@@ -34,7 +34,7 @@ _CLIMBED_BY = ("convert", "emulate", "evaluate", "simulate_core", "simulate_benc
 
 @dataclass(frozen=True)
 class Gallery:
-    """Held-out scans with the network's scores: frame (H, W) and scores (h, w) in float32, vacancies (M, 2) in pixels."""
+    """A held-out scan: frame (H, W), the network's scores (h, w), vacancies (M, 2) as row and column."""
 
     label: str
     frame: NDArray[np.float32]

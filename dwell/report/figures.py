@@ -102,7 +102,7 @@ def recall_bars(rows: Sequence[tuple[str, float, float, float]], name: str) -> s
     """Recall with its interval, one row a method: (label, recall, low, high)."""
     figure, axes = _new_axes(5.6, 0.42 * len(rows) + 0.8)
     positions = np.arange(len(rows))[::-1]
-    for position, (label, recall, low, high) in zip(positions, rows, strict=True):
+    for position, (_, recall, low, high) in zip(positions, rows, strict=True):
         axes.plot([low, high], [position, position], color=SERIES[0], linewidth=2.2, solid_capstyle="butt")
         axes.plot([recall], [position], "o", color=SERIES[0], markersize=6)
         axes.annotate(

@@ -38,7 +38,7 @@ def page(data: ReportData) -> dict[str, Any]:
     design = data.design
     return {
         "title": f"{data.name}: from data to proven RTL",
-        "subtitle": f"design {design['name']}, style {design['style']}, back end {design['backend']}, board {design['board']}",
+        "subtitle": "design {name}, style {style}, back end {backend}, board {board}".format_map(design),
         "version": metadata.version("dwell"),
         "tiles": _tiles(data),
         "scans": _scans(data),
@@ -57,23 +57,19 @@ def page(data: ReportData) -> dict[str, Any]:
 
 
 def _tiles(data: ReportData) -> list[dict[str, str]]:
-    tiles = [("II, pixels a clock: 1 every", _cycles(data.bench.get("ii_cycles", data.design["ii_cycles"])))]
-    latency = data.bench.get("latency_cycles")
-    if latency is not None:
-        ns = 1000.0 * latency / data.design["clock_mhz"]
-        tiles.append(
-            (
-                f"from the window's last pixel, measured; {ns:.0f} ns at {data.design['clock_mhz']:g} MHz",
-                _cycles(latency),
-            )
-        )
+    clock_mhz = data.design["clock_mhz"]
+    tiles = []
+    if data.bench:
+        latency = data.bench["latency_cycles"]
+        ns = 1000 * latency / clock_mhz
+        tiles.append(("from one decision to the next, measured", _cycles(data.bench["ii_cycles"])))
+        tiles.append((f"from the window's last pixel, measured; {ns:.0f} ns", _cycles(latency)))
     if data.synthesis:
-        tiles.append((f"of the board's LUTs, {data.synthesis['evidence']}", f"{data.synthesis['lut']:,} LUT"))
-        tiles.append(("multipliers used", f"{data.synthesis['dsp']} DSP"))
+        used = data.synthesis
+        tiles.append((f"{used['evidence']} by {used['tool']}", f"{used['lut']:,} LUT"))
+        tiles.append(("multiplier blocks", f"{used['dsp']} DSP"))
     if data.core:
-        tiles.append(
-            (f"in {data.core['windows']:,} windows, Verilated core", f"{data.core['mismatches']} mismatches")
-        )
+        tiles.append((f"mismatches in {data.core['windows']:,} windows", f"{data.core['mismatches']:,}"))
     for key, methods in data.evaluation.get("sets", {}).items():
         if "quantized" in methods:
             tiles.append((f"recall, {SETS.get(key, key)}", f"{methods['quantized']['recall']:.3f}"))
@@ -136,13 +132,14 @@ def _type(kind: Mapping[str, Any]) -> str:
 
 def _layer(layer: Mapping[str, Any]) -> dict[str, str]:
     kernel = layer["kernel"]
-    window = "×".join(str(side) for side in layer["window"]) if layer.get("window") else ""
+    window = "×".join(str(side) for side in layer.get("window", ()))
     return {
         "name": str(layer["name"]),
         "what": f"{layer['kind']} {window}".strip() + f", {layer['style']}",
         "weight_type": _type(layer["weight_type"]) if layer.get("weight_type") else "none",
         "kernel": f"{kernel['adders']} adders, {kernel['stages']} stages",
-        "latency": f"{layer['latency_cycles']} clocks, {layer['line_buffer_bits'] / 1024:.1f} kbit line buffer",
+        "latency": f"{layer['latency_cycles']} clocks",
+        "memory": f"{layer['line_buffer_bits'] / 1024:.1f} kbit line buffer",
         "out_type": _type(layer["out_type"]),
     }
 
@@ -150,8 +147,8 @@ def _layer(layer: Mapping[str, Any]) -> dict[str, str]:
 def _design_text(design: Mapping[str, Any]) -> str:
     rows, columns = design["window"]
     return (
-        f"One decision looks at {rows}×{columns} pixels. A decision can be taken {design['latency_cycles']} clocks after "
-        f"the window's last pixel has entered, as the structure predicts and the bench checks. "
+        f"One decision looks at {rows}×{columns} pixels. It can be taken {design['latency_cycles']} clocks "
+        "after the window's last pixel has entered, as the structure predicts and the bench checks. "
         f"Lines may be up to {design['max_width']} pixels wide; no frame is stored."
     )
 
@@ -179,26 +176,18 @@ def _evidence(synthesis: Mapping[str, Any]) -> str:
     if not synthesis:
         return ""
     return (
-        f"Cells as synthesized by {synthesis['tool']}, not placed or routed. Clock: {synthesis['fmax_mhz']:.0f} MHz, an estimate "
-        "from the netlist's cell delays with an allowance for routing."
+        f"Cells as synthesized by {synthesis['tool']}, not placed or routed. "
+        f"Clock: {synthesis['fmax_mhz']:.0f} MHz, an estimate from the netlist's cell delays with an "
+        "allowance for routing."
     )
 
 
 def _rung(number: int, what: str, result: Mapping[str, Any] | None) -> dict[str, Any]:
+    row = {"number": number, "what": what, "compared": "", "mismatches": "", "tool": ""}
     if result is None:
-        return {
-            "number": number,
-            "what": what,
-            "state": "off",
-            "result": "not climbed",
-            "compared": "",
-            "mismatches": "",
-            "tool": "",
-        }
+        return row | {"state": "off", "result": "not climbed"}
     ok = bool(result["ok"])
-    return {
-        "number": number,
-        "what": what,
+    return row | {
         "state": "ok" if ok else "bad",
         "result": "holds" if ok else "fails",
         "compared": f"{result['compared']:,}",
