@@ -100,6 +100,20 @@ def test_a_failing_install_names_the_package_and_keeps_its_log(place: Path) -> N
     assert not locate(lock).ready
 
 
+def test_what_no_index_has_comes_from_the_fallback_index(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = place / "simple" / "dwell-tiny-three"
+    folder.mkdir(parents=True)
+    _wheel(folder, "dwell_tiny_three", "3.0", "VALUE = 3\n")
+    (folder / "index.html").write_text('<a href="dwell_tiny_three-3.0-py3-none-any.whl">x</a>')
+    (place / "none").mkdir()
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", (place / "none").as_uri())
+    lock = _lock(place, f"# fallback-index: {(place / 'simple').as_uri()}", "dwell_tiny_three==3.0")
+    assert sync(lock, SilentReporter()).environment.ready
+
+
 def test_the_command_line_tells_of_a_failing_install(place: Path) -> None:
     _lock(place, "dwell_tiny_three==3.0")
     command = [sys.executable, "-m", "dwell", "env", "sync", "small", "--json"]
