@@ -76,14 +76,13 @@ def test_one_changed_weight_fails(emulated: Emulated, layer: str) -> None:
     assert found is not None and found["expected"] != found["got"]
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
 def test_the_project_is_the_same_on_every_machine(emulated: Emulated, tmp_path: Path) -> None:
     write_project(emulated.model, emulated.network, ProjectOptions("net"), tmp_path / "again")
-    first = {p.relative_to(emulated.out): p.read_bytes() for p in emulated.out.rglob("*") if p.is_file()}
-    again = {
-        p.relative_to(tmp_path / "again"): p.read_bytes()
-        for p in (tmp_path / "again").rglob("*")
-        if p.is_file()
-    }
+    first, again = contents(emulated.out), contents(tmp_path / "again")
     first.pop(Path("emulation.log"))
     assert set(first) == set(again)
     assert [str(name) for name in first if first[name] != again[name]] == []
@@ -92,7 +91,7 @@ def test_the_project_is_the_same_on_every_machine(emulated: Emulated, tmp_path: 
 
 def test_dilation_is_refused(onnx_net: Callable[..., Any], tmp_path: Path) -> None:
     network = network_from_file(onnx_net(dilations=[2, 2]).save(tmp_path / "n.onnx"), None)
-    with pytest.raises(UnsupportedLayerError, match="conv1.*hls4ml ignores dilation"):
+    with pytest.raises(UnsupportedLayerError, match=r"conv1.*hls4ml ignores dilation"):
         write_project(network.read("net"), network, ProjectOptions("net"), tmp_path / "out")
 
 
