@@ -25,6 +25,9 @@ USER, LAST = 1, 2
 WATCHDOG_CLOCKS = 20_000
 """Clocks without a handshake on either side that count as a deadlock; stalls are far shorter."""
 
+LIMIT_S = 60.0
+"""Seconds that a run may take, beside what its beats need on a slow machine."""
+
 _MAGIC = 0x314C4C4557440A0D
 _REQUEST = struct.Struct("<QQQIIIIQQQQ")
 _REPLY = struct.Struct("<QIIQQQQ")
@@ -103,7 +106,7 @@ def run_core(
             stream.write(header)
             stream.write(np.ascontiguousarray(beats.data).tobytes())
             stream.write(np.ascontiguousarray(beats.flags).tobytes())
-        limit_s = 60.0 + 4 * (len(beats) + expected) / _SLOWEST_CLOCKS_PER_S
+        limit_s = LIMIT_S + 4 * (len(beats) + expected) / _SLOWEST_CLOCKS_PER_S
         total = max(1, len(beats))
 
         def on_line(line: str) -> None:
