@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from dwell.sim.bench.run import (
 from dwell.sim.compare import Timing, measure, mismatch_error, require_timing
 from dwell.sim.dut import Dut
 from dwell.sim.results import RungResult
+from dwell.sim.verilated.cache import scratch
 from dwell.sim.workload import Frame
 
 ICARUS_BEATS = 800
@@ -79,7 +79,7 @@ def climb_bench(
     out.mkdir(parents=True, exist_ok=True)
     played: dict[str, _Played] = {}
     junit: dict[str, Path] = {}
-    with tempfile.TemporaryDirectory(prefix="dwell-bench-") as name:
+    with scratch() as working:
         try:
             for index, simulator in enumerate(chosen):
 
@@ -88,7 +88,7 @@ def climb_bench(
 
                 beats = ICARUS_BEATS if simulator.name == "icarus" else None
                 plans = make_plans(dut, frames, stalls=stalls, most_beats=beats)
-                folder = Path(name) / simulator.name
+                folder = working / simulator.name
                 junit[simulator.name] = folder / "junit.xml"
                 played[simulator.name] = _play(dut, simulator, plans, folder, out, seed, say)
         finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from dwell.errors import ToolFailedError
 from dwell.sim.process import log_tail, run_child
-from dwell.sim.verilated.cache import keep_log
+from dwell.sim.verilated.cache import keep_log, scratch
 
 Bytes = npt.NDArray[np.uint8]
 Clocks = npt.NDArray[np.uint32]
@@ -99,8 +98,7 @@ def run_core(
         _MAGIC, len(beats), expected, beats.data.shape[1], out_bytes,
         chosen.gap_percent, chosen.stall_percent, seed, watchdog_clocks, 256, max_clocks,
     )  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="dwell-core-") as name:
-        folder = Path(name)
+    with scratch() as folder:
         request, reply, log = folder / "request.bin", folder / "reply.bin", folder / "core.log"
         with request.open("wb") as stream:
             stream.write(header)
