@@ -1,9 +1,9 @@
-"""Resources, latency and timing estimate of the vacancy detector's shape in hardware, at several pipeline cut-offs.
+"""Resources, latency and a timing estimate of the vacancy detector in hardware, at several pipeline cut-offs.
 
     python bench/resources.py [--design DIR] [--cutoff LEVELS]...
 
-Without `--design` the network has that shape (5×5 1→6, 3×3 6→8, 3×3 8→6, 3×3 6→1, 4-bit weights and activations)
-and random weights.
+Without `--design` the network has the detector's shape (5×5 1→6, 3×3 6→8, 3×3 8→6, 3×3 6→1, 4-bit weights and
+activations) and random weights.
 """
 
 from __future__ import annotations
@@ -24,13 +24,10 @@ def report(title: str, design: Design) -> bool:
     """Print one line; whether every limit is kept."""
     result = synthesize_design(design, load_board(design.board))
     cells = result.cells
-    kept = (
-        cells.lut <= LIMITS["LUT"]
-        and cells.dsp <= LIMITS["DSP"]
-        and design.latency_cycles <= LIMITS["latency"]
-    )
+    clocks = design.latency_cycles
+    kept = cells.lut <= LIMITS["LUT"] and cells.dsp <= LIMITS["DSP"] and clocks <= LIMITS["latency"]
     print(
-        f"{title:>12}  {cells.lut:>6} {cells.ff:>6} {cells.dsp:>4} {cells.bram36:>6g} {design.latency_cycles:>8} "
+        f"{title:>12}  {cells.lut:>6} {cells.ff:>6} {cells.dsp:>4} {cells.bram36:>6g} {clocks:>8} "
         f"{design.ii_cycles:>3} {result.timing.logic_ns:>9.2f} {result.timing.fmax_mhz:>9.0f} "
         f"{result.seconds:>8.0f}  "
         f"{'ok' if kept else 'OVER'}"

@@ -1,7 +1,7 @@
 """The credit FIFO, proved by induction: no result is lost, doubled or out of order, and none finds no place.
 
-The module's text gets ports for the numbering in `formal/credit_fifo_proof.v` and the invariants below; Yosys'
-own SAT solver does the rest. A FIFO with one credit too many must fail.
+The module's text gets ports for the numbering in `formal/credit_fifo_proof.v` and the invariants below;
+Yosys' own SAT solver does the rest. A FIFO with one credit too many must fail.
 """
 
 from __future__ import annotations
