@@ -70,9 +70,9 @@ def test_types_are_one_for_each_layer_and_saturate(loaded: Any) -> None:
     assert loaded.get_layer("conv2").kq.bits.shape == (3, 3, 3, 2)  # one width for each weight
 
 
-def test_dearer_bits_are_fewer_bits(quantized: Quantized) -> None:
-    cheap, dear = (quantized("hgq2", learning_rate=0.2, beta=beta)[1] for beta in (0.0, 1e-4))
-    assert dear["bit_operations"] < 0.8 * cheap["bit_operations"]
+def test_dear_bits_are_given_up(quantized: Quantized) -> None:
+    first, dear = quantized("hgq2")[1], quantized("hgq2", learning_rate=0.2, beta=1e-4)[1]
+    assert dear["bit_operations"] < 0.8 * first["bit_operations"]
 
 
 def test_no_time_and_no_path_in_the_file(folder: Path) -> None:
