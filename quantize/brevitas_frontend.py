@@ -59,11 +59,12 @@ def _twin(job: Job, params: BrevitasParams) -> QuantizedChain:
     activation_bits = _each(params.activation_bits, len(job.layers) - 1, "activation_bits")
     hidden = float_activations(job.layers, job.weights, job.calibration_frames())[:-1]
     weight_fracs = [
-        weight_frac(job.weights[layer.name].weight, bits)
+        np.array([weight_frac(channel, bits) for channel in job.weights[layer.name].weight])
         for layer, bits in zip(job.layers, weight_bits, strict=True)
     ]
     activation_fracs = [activation_frac(a, bits) for a, bits in zip(hidden, activation_bits, strict=True)]
-    job.log.info("fraction bits: weights %s, activations %s", weight_fracs, activation_fracs)
+    shown = [fracs.tolist() for fracs in weight_fracs]
+    job.log.info("fraction bits: weights %s, activations %s", shown, activation_fracs)
     return QuantizedChain(
         job.layers,
         job.weights,

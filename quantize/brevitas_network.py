@@ -3,8 +3,8 @@
 Types, a value being code * 2**-frac:
 
 - input: ufixed<8,0>, that is 8 bits, frac 8, rounded to the nearest, ties to even, saturated
-- weights: signed, symmetric (no lowest code), one frac a layer
-- biases: on the grid of the layer's sums (frac of its input plus frac of its weights), 16 bits
+- weights: signed, symmetric (no lowest code), one frac for each channel they make
+- biases: on the grid of their channel's sums (frac of the input plus frac of the weights), 16 bits
 - activations: unsigned, one frac a layer, rounded down and saturated
 - score: the last layer's sum as it is
 
@@ -19,9 +19,10 @@ from typing import Any
 import brevitas.nn as qnn
 import numpy as np
 import torch
-from brevitas.inject.enum import FloatToIntImplType, ScalingImplType
+from brevitas.inject.enum import FloatToIntImplType, ScalingImplType, ScalingPerOutputType
 from brevitas.quant.fixed_point import Int8WeightPerTensorFixedPoint, Uint8ActPerTensorFixedPoint
 from brevitas.quant.scaled_int import Int16Bias
+from numpy.typing import NDArray
 
 from dwell.quantize.job import INPUT_FRAC, Codes, FloatLayer, Floats, Layer, Quantizer, exact_codes
 
@@ -43,8 +44,8 @@ def _activation(bits: int, frac: int, rounding: FloatToIntImplType) -> dict[str,
 class QuantizedChain(torch.nn.Module):  # type: ignore[misc]
     """A chain of quantized convolutions: (B, 1, H, W) to scores (B, 1, h, w).
 
-    `weight_fracs` and `weight_bits` have one entry a layer, `activation_fracs` and `activation_bits` one for
-    each but the last.
+    `weight_bits` and `weight_fracs`, (outputs,) each, have one entry a layer, `activation_bits` and
+    `activation_fracs` one for each but the last.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class QuantizedChain(torch.nn.Module):  # type: ignore[misc]
         weights: Mapping[str, FloatLayer],
         *,
         weight_bits: Sequence[int],
-        weight_fracs: Sequence[int],
+        weight_fracs: Sequence[NDArray[np.int64]],
         activation_bits: Sequence[int],
         activation_fracs: Sequence[int],
     ) -> None:
@@ -66,8 +67,9 @@ class QuantizedChain(torch.nn.Module):  # type: ignore[misc]
         for number, layer in enumerate(layers):
             last = number == len(layers) - 1
             half_step = 0.0 if last else 2.0 ** -(activation_fracs[number] + 1)
-            bits, frac = weight_bits[number], weight_fracs[number]
-            self.steps[layer.name] = _convolution(layer, weights[layer.name], bits, frac, half_step)
+            self.steps[layer.name] = _convolution(
+                layer, weights[layer.name], weight_bits[number], weight_fracs[number], half_step
+            )
             if not last:
                 name, kind = f"{layer.name}_out", (activation_bits[number], activation_fracs[number])
                 self.types[layer.name] = kind
@@ -110,10 +112,13 @@ class QuantizedChain(torch.nn.Module):  # type: ignore[misc]
 
 
 def _sum_frac(step: Any, input_frac: int) -> int:
-    return input_frac - round(float(torch.log2(step.quant_weight().scale)))
+    """Fraction bits of a convolution's finest sum."""
+    return input_frac - round(float(torch.log2(step.quant_weight().scale.min())))
 
 
-def _convolution(layer: Layer, floats: FloatLayer, bits: int, frac: int, half_step: float) -> Any:
+def _convolution(
+    layer: Layer, floats: FloatLayer, bits: int, fracs: NDArray[np.int64], half_step: float
+) -> Any:
     made = qnn.QuantConv2d(
         layer.inputs,
         layer.outputs,
@@ -122,7 +127,8 @@ def _convolution(layer: Layer, floats: FloatLayer, bits: int, frac: int, half_st
         weight_quant=Int8WeightPerTensorFixedPoint,
         weight_bit_width=bits,
         weight_scaling_impl_type=ScalingImplType.CONST,
-        weight_scaling_init=2.0 ** (bits - 1 - frac),
+        weight_scaling_per_output_type=ScalingPerOutputType.CHANNEL,
+        weight_scaling_init=torch.from_numpy(np.ldexp(np.float32(1), bits - 1 - fracs)).reshape(-1, 1, 1, 1),
         bias_quant=Int16Bias,
         return_quant_tensor=False,
     )
