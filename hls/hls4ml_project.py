@@ -26,6 +26,7 @@ from dwell.hls.frontends.hush import hushed
 from dwell.hls.frontends.network import QuantizedNetwork
 from dwell.hls.gate import probe_frames, to_codes
 from dwell.hls.qmodel import MAX_WIDTH, Conv2D, QModel
+from dwell.hls.qonnx_scales import merge_channel_scales
 
 BACKEND = "Vitis"
 IO_TYPE = "io_stream"
@@ -125,7 +126,8 @@ def _from_qonnx(model: QModel, network: QuantizedNetwork, common: dict[str, Any]
     from qonnx.transformation.gemm_to_matmul import GemmToMatMul
     from qonnx.util.cleanup import cleanup_model
 
-    wrapper = cleanup_model(ModelWrapper(str(network.path)))
+    # hls4ml leaves a constant with a scale for each channel as a layer that it cannot compile.
+    wrapper = merge_channel_scales(cleanup_model(ModelWrapper(str(network.path))))
     wrapper = cleanup_model(wrapper.transform(ConvertToChannelsLastAndClean()).transform(GemmToMatMul()))
     config = hls4ml.utils.config_from_onnx_model(
         wrapper, granularity="name", backend=BACKEND, default_precision=_wide_enough(model)
