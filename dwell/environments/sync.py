@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -31,6 +30,7 @@ from dwell.environments.locate import (
 )
 from dwell.environments.lock import Lock, installed_in, missing_pins
 from dwell.errors import ConfigError, ResourceError, ToolFailedError
+from dwell.guard import guarded
 from dwell.processes import kill_session
 from dwell.progress import Reporter
 
@@ -76,7 +76,7 @@ def _make(lock: Lock, path: Path, report: Reporter) -> None:
         if not _packages_whole(lock, path):
             log.write_text("")
             shutil.rmtree(path, ignore_errors=True)
-            _run("venv", [sys.executable, "-m", "venv", str(path)], log)
+            _run("venv", [sys.executable, "-I", "-m", "venv", str(path)], log)
             _install(lock, path, log, report)
         report.update(lock.name, 1.0, "linking dwell")
         _link(path, log)
@@ -135,16 +135,14 @@ def _count_packages(lock: Lock, path: Path, report: Reporter) -> Iterator[None]:
 
 def _run(tool: str, command: list[str], log: Path) -> None:
     """Run a command into the log. It and what it started are dead when this returns or raises."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     with log.open("a") as stream:
         stream.write(f"$ {' '.join(command)}\n")
         stream.flush()
         process = subprocess.Popen(
-            command,
+            guarded(command),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
-            env=environment,
             start_new_session=True,
         )
         try:

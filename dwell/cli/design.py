@@ -1,0 +1,143 @@
+"""`dwell convert`, `simulate`, `synthesize` and `report`: one room's command each, in the build environment."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dwell.cli.output import JsonOption, print_result
+from dwell.commands import run_command
+from dwell.errors import ConfigError, NotBuiltYetError
+from dwell.progress import reporter
+
+
+class Io(StrEnum):
+    """How values enter a design: all at once, or one pixel a beat."""
+
+    PARALLEL = "parallel"
+    STREAM = "stream"
+
+
+class Level(StrEnum):
+    """How much of the system is simulated."""
+
+    CORE = "core"
+    BENCH = "bench"
+    BOARD = "board"
+
+
+class SynthesisTool(StrEnum):
+    """What synthesizes."""
+
+    YOSYS = "yosys"
+    VIVADO = "vivado"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("convert")(convert_command)
+    app.command("simulate")(simulate_command)
+    app.command("synthesize")(synthesize_command)
+    app.command("report")(report_command)
+
+
+def _existing(path: Path, what: str) -> str:
+    full = path.expanduser().resolve()
+    if not full.exists():
+        raise ConfigError(f"there is no {what} at {path}", hint="check the path", place=str(full))
+    return str(full)
+
+
+def _call(name: str, function: str, args: dict[str, Any], *, json: bool) -> None:
+    with reporter(quiet=json) as report:
+        result = run_command(name, function, args, report)
+    print_result("", result, as_json=json)
+
+
+def convert_command(
+    model: Annotated[Path, typer.Argument(help="A QONNX or Keras file.")],
+    backend: Annotated[str, typer.Option(help="Which back end makes the design.")],
+    out: Annotated[Path, typer.Option(help="The folder of the design.")],
+    board: Annotated[str, typer.Option(help="The board it is meant for.")] = "pynq-z2",
+    io: Annotated[Io, typer.Option(help="One pixel a beat, or all inputs at once.")] = Io.STREAM,
+    reuse: Annotated[int, typer.Option(min=1, help="How often a multiplier is used for one result.")] = 1,
+    input_type: Annotated[
+        str | None, typer.Option(metavar="T", help="The input's type, such as ufixed<8,0>.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Convert one model file to a design."""
+    args = {
+        "model": _existing(model, "model file"),
+        "backend": backend,
+        "board": board,
+        "io": io.value,
+        "reuse": reuse,
+        "input_type": input_type,
+        "out": str(out.expanduser().resolve()),
+    }
+    _call("convert", "dwell.hls.commands:convert", args, json=json)
+
+
+def simulate_command(
+    design: Annotated[Path, typer.Argument(help="A design's folder.")],
+    vectors: Annotated[
+        Path | None, typer.Option(metavar="FILE.npz", help="Inputs `x`, and `y` to compare with.")
+    ] = None,
+    level: Annotated[Level, typer.Option(help="The core in bulk, the cocotb bench, or a board.")] = Level.CORE,
+    stalls: Annotated[bool, typer.Option("--stalls", help="Random gaps and back-pressure.")] = False,
+    allow_edited: Annotated[
+        bool, typer.Option("--allow-edited", help="Simulate a design that was changed after it was built.")
+    ] = False,
+    count: Annotated[int, typer.Option(min=1, help="How many windows to make up without --vectors.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of made-up windows and of stalls.")] = 1,
+    simulator: Annotated[str, typer.Option(help="verilator, or icarus for the bench.")] = "verilator",
+    out: Annotated[
+        Path | None, typer.Option(help="Where logs, JUnit XML and waves of a failing bench are kept.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare a design's Verilog with its golden model: rungs 4, 5 and 6."""
+    if level is Level.BOARD:
+        raise NotBuiltYetError(
+            "the simulated board is not built yet", hint="use --level core or --level bench", place="--level board"
+        )
+    args = {
+        "design": _existing(design, "design"),
+        "vectors": _existing(vectors, "vectors file") if vectors is not None else None,
+        "level": level.value,
+        "stalls": stalls,
+        "allow_edited": allow_edited,
+        "count": count,
+        "seed": seed,
+        "simulator": simulator,
+        "out": str(out.expanduser().resolve()) if out is not None else None,
+    }
+    _call("simulate", "dwell.sim.commands:simulate", args, json=json)
+
+
+def synthesize_command(
+    design: Annotated[Path, typer.Argument(help="A design's folder.")],
+    tool: Annotated[SynthesisTool, typer.Option(help="What synthesizes.")] = SynthesisTool.YOSYS,
+    route: Annotated[bool, typer.Option("--route", help="Place and route too.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Find a design's resources and its timing."""
+    args = {"design": _existing(design, "design"), "tool": tool.value, "route": route}
+    _call("synthesize", "dwell.hls.commands:synthesize", args, json=json)
+
+
+def report_command(
+    directory: Annotated[Path, typer.Argument(help="A project that has been built.")],
+    out: Annotated[Path | None, typer.Option(help="The HTML file; beside the build by default.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Write one HTML file that shows a build."""
+    args = {
+        "directory": _existing(directory, "project"),
+        "out": str(out.expanduser().resolve()) if out is not None else None,
+    }
+    _call("report", "dwell.report.commands:report", args, json=json)

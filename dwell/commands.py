@@ -1,0 +1,89 @@
+"""Running one command of a room in the environment that holds its tools, as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dwell.environments.locate import Environment, locate
+from dwell.environments.lock import read_lock
+from dwell.environments.sync import sync
+from dwell.errors import ResourceError, error_from_json
+from dwell.jobs import EventReader, Job
+from dwell.logs import new_log
+from dwell.processes import ProcessIdentity, kill_session
+from dwell.progress import Reporter
+
+
+def ready_environment(name: str, report: Reporter) -> Environment:
+    """The environment `name`, made if it is not there yet."""
+    lock = read_lock(name)
+    found = locate(lock)
+    return found if found.ready else sync(lock, report).environment
+
+
+def run_command(
+    name: str, function: str, args: Mapping[str, Any], report: Reporter, *, environment: str = "build"
+) -> dict[str, Any]:
+    """Call `function` (`"package.module:name"`, a dict in, a dict out) in an environment.
+
+    Its errors are raised here as the same classes; anything unexpected is an `InternalError` with the log's path.
+    """
+    python = ready_environment(environment, report).python
+    log = new_log(name)
+    with tempfile.TemporaryDirectory(prefix="dwell-") as folder:
+        events = Path(folder) / "events"
+        job = Job(
+            kind="command",
+            name=name,
+            run=function,
+            owner=ProcessIdentity.current().to_json(),
+            events=str(events),
+            log=str(log),
+            args=dict(args),
+        )
+        return _run(job, python, job.write(Path(folder) / "job.json"), report)
+
+
+def _run(job: Job, python: Path, path: Path, report: Reporter) -> dict[str, Any]:
+    environment = {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    environment |= {"PYTHONHASHSEED": "0", "PYTHONNOUSERSITE": "1", "MPLBACKEND": "Agg"}
+    reader = EventReader(Path(job.events))
+    last: Mapping[str, Any] = {}
+    report.start(job.name)
+    with Path(job.log).open("w") as stream:
+        process = subprocess.Popen(
+            [str(python), "-m", "dwell.stage_runner", str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            while process.poll() is None:
+                time.sleep(0.05)
+                for last in reader.read():
+                    if last["event"] == "progress":
+                        report.update(job.name, last["fraction"], last["text"])
+        finally:
+            kill_session(process.pid)
+            process.wait()
+    for last in reader.read():
+        pass
+    ok = last.get("event") == "end"
+    report.end(job.name, f"{last.get('seconds', 0.0):.1f} s" if ok else "failed", ok=ok)
+    if last.get("event") == "error":
+        raise error_from_json(last["error"])
+    if not ok:
+        raise ResourceError(
+            f"'{job.name}' ended without a word, as if it had been killed",
+            hint=f"out of memory? its log is {job.log}",
+            place=job.log,
+        )
+    return dict(last["value"])
