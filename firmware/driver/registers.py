@@ -53,7 +53,6 @@ STATUS_SOURCE_WAITING = 0x20
 STATUS_FAULT_SURPLUS = 0x100
 STATUS_FAULT_FRAMES = 0x200
 EVENTS_LEVEL = 0x05c
-EVENTS_LEVEL_VALUE_SHIFT, EVENTS_LEVEL_VALUE_MASK = 0, 0xffff
 
 #: Counters of 64 bits: name, offset of the low half; the high half is 4 bytes on.
 COUNTERS = {
@@ -71,23 +70,148 @@ COUNTERS = {
 
 #: Every register: name, (offset, access, fields as (name, lowest bit, bits)).
 REGISTERS = {
-    "id": (0x000, "read-only", (("value", 0, 32),)),
-    "version": (0x004, "read-only", (("minor", 0, 16), ("major", 16, 16),)),
-    "build_digest0": (0x010, "read-only", (("value", 0, 32),)),
-    "build_digest1": (0x014, "read-only", (("value", 0, 32),)),
-    "build_digest2": (0x018, "read-only", (("value", 0, 32),)),
-    "build_digest3": (0x01c, "read-only", (("value", 0, 32),)),
-    "window": (0x020, "read-only", (("window_lines", 0, 8), ("window_pixels", 8, 8), ("max_line", 16, 16),)),
-    "stream_format": (0x024, "read-only", (("pixel_bits", 0, 8), ("score_bits", 8, 8), ("decision_bits", 16, 8),)),
-    "event_memory": (0x028, "read-only", (("depth", 0, 16), ("batch", 16, 16),)),
-    "control": (0x040, "read-write", (("enable", 0, 1), ("never_stall", 1, 1), ("external_framing", 2, 1), ("decisions", 3, 1), ("line_packets", 4, 1), ("pulse", 5, 1),)),
-    "command": (0x044, "write-only", (("soft_reset", 0, 1), ("clear", 1, 1), ("restart", 2, 1), ("flush_events", 3, 1), ("snapshot", 4, 1),)),
-    "threshold": (0x048, "read-write", (("value", 0, 32),)),
-    "dead_time": (0x04c, "read-write", (("value", 0, 32),)),
-    "pulse_length": (0x050, "read-write", (("value", 0, 32),)),
-    "frame_size": (0x054, "read-write", (("line_pixels", 0, 16), ("frame_lines", 16, 16),)),
-    "status": (0x058, "read-only", (("tap_busy", 0, 1), ("network_busy", 1, 1), ("decisions_waiting", 2, 1), ("events_waiting", 3, 1), ("flushing", 4, 1), ("source_waiting", 5, 1), ("fault_surplus", 8, 1), ("fault_frames", 9, 1),)),
-    "events_level": (0x05c, "read-only", (("value", 0, 16),)),
+    "id": (
+        0x000,
+        "read-only",
+        (
+            ("value", 0, 32),
+        ),
+    ),
+    "version": (
+        0x004,
+        "read-only",
+        (
+            ("minor", 0, 16),
+            ("major", 16, 16),
+        ),
+    ),
+    "build_digest0": (
+        0x010,
+        "read-only",
+        (
+            ("value", 0, 32),
+        ),
+    ),
+    "build_digest1": (
+        0x014,
+        "read-only",
+        (
+            ("value", 0, 32),
+        ),
+    ),
+    "build_digest2": (
+        0x018,
+        "read-only",
+        (
+            ("value", 0, 32),
+        ),
+    ),
+    "build_digest3": (
+        0x01c,
+        "read-only",
+        (
+            ("value", 0, 32),
+        ),
+    ),
+    "window": (
+        0x020,
+        "read-only",
+        (
+            ("window_lines", 0, 8),
+            ("window_pixels", 8, 8),
+            ("max_line", 16, 16),
+        ),
+    ),
+    "stream_format": (
+        0x024,
+        "read-only",
+        (
+            ("pixel_bits", 0, 8),
+            ("score_bits", 8, 8),
+            ("decision_bits", 16, 8),
+        ),
+    ),
+    "event_memory": (
+        0x028,
+        "read-only",
+        (
+            ("depth", 0, 16),
+            ("batch", 16, 16),
+        ),
+    ),
+    "control": (
+        0x040,
+        "read-write",
+        (
+            ("enable", 0, 1),
+            ("never_stall", 1, 1),
+            ("external_framing", 2, 1),
+            ("decisions", 3, 1),
+            ("line_packets", 4, 1),
+            ("pulse", 5, 1),
+        ),
+    ),
+    "command": (
+        0x044,
+        "write-only",
+        (
+            ("soft_reset", 0, 1),
+            ("clear", 1, 1),
+            ("restart", 2, 1),
+            ("flush_events", 3, 1),
+            ("snapshot", 4, 1),
+        ),
+    ),
+    "threshold": (
+        0x048,
+        "read-write",
+        (
+            ("value", 0, 32),
+        ),
+    ),
+    "dead_time": (
+        0x04c,
+        "read-write",
+        (
+            ("value", 0, 32),
+        ),
+    ),
+    "pulse_length": (
+        0x050,
+        "read-write",
+        (
+            ("value", 0, 32),
+        ),
+    ),
+    "frame_size": (
+        0x054,
+        "read-write",
+        (
+            ("line_pixels", 0, 16),
+            ("frame_lines", 16, 16),
+        ),
+    ),
+    "status": (
+        0x058,
+        "read-only",
+        (
+            ("tap_busy", 0, 1),
+            ("network_busy", 1, 1),
+            ("decisions_waiting", 2, 1),
+            ("events_waiting", 3, 1),
+            ("flushing", 4, 1),
+            ("source_waiting", 5, 1),
+            ("fault_surplus", 8, 1),
+            ("fault_frames", 9, 1),
+        ),
+    ),
+    "events_level": (
+        0x05c,
+        "read-only",
+        (
+            ("value", 0, 16),
+        ),
+    ),
     "clocks_lo": (0x080, "read-only", (("value", 0, 32),)),
     "clocks_hi": (0x084, "read-only", (("value", 0, 32),)),
     "frames_lo": (0x088, "read-only", (("value", 0, 32),)),

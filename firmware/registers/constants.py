@@ -24,14 +24,16 @@ def python(regs: RegisterMap) -> str:
             name = f"{register.name}_{field.name}".upper()
             if field.width == 1:
                 lines.append(f"{name} = {1 << field.low:#x}")
-            elif field.width < 32:
+            elif field.name != "value":
                 lines.append(f"{name}_SHIFT, {name}_MASK = {field.low}, {(1 << field.width) - 1:#x}")
     lines += ["", "#: Counters of 64 bits: name, offset of the low half; the high half is 4 bytes on.", "COUNTERS = {"]
     lines += [f'    "{counter.name}": {counter.offset:#05x},' for counter in regs.counters]
     lines += ["}", "", "#: Every register: name, (offset, access, fields as (name, lowest bit, bits)).", "REGISTERS = {"]
     for register in regs.registers:
-        fields = ", ".join(f'("{f.name}", {f.low}, {f.width})' for f in register.fields)
-        lines.append(f'    "{register.name}": ({register.offset:#05x}, "{_access(register)}", ({fields},)),')
+        lines.append(f'    "{register.name}": (')
+        lines += [f"        {register.offset:#05x},", f'        "{_access(register)}",', "        ("]
+        lines += [f'            ("{f.name}", {f.low}, {f.width}),' for f in register.fields]
+        lines += ["        ),", "    ),"]
     for counter in regs.counters:
         for half, offset in (("lo", counter.offset), ("hi", counter.offset + 4)):
             lines.append(f'    "{counter.name}_{half}": ({offset:#05x}, "read-only", (("value", 0, 32),)),')
