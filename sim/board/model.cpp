@@ -186,6 +186,9 @@ struct Board {
     }
 
     void reset() {
+        // Verilator starts inputs at random like everything else; a processor's bus is quiet.
+        dut->s_axil_awvalid = dut->s_axil_wvalid = dut->s_axil_bready = 0;
+        dut->s_axil_arvalid = dut->s_axil_rready = 0;
         dut->aresetn = 0;
         for (int i = 0; i < 16; ++i) tick();
         dut->aresetn = 1;
