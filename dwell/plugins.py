@@ -1,7 +1,8 @@
-"""Plug-ins: entry points that rooms and other packages bring. One that fails to import is kept with its reason."""
+"""Plug-ins: entry points of rooms and other packages. One that fails to import is kept with its reason."""
 
 from __future__ import annotations
 
+import functools
 import sys
 from dataclasses import dataclass
 from importlib import metadata
@@ -11,14 +12,19 @@ from dwell.errors import ConfigError, nearest
 
 STAGES = "dwell.stages"
 MODELS = "dwell.models"
+QUANTIZERS = "dwell.quantizers"
+FRONTENDS = "dwell.frontends"
 GROUPS = (
     STAGES,
     MODELS,
-    "dwell.frontends",
+    QUANTIZERS,
+    FRONTENDS,
     "dwell.backends",
     "dwell.boards",
+    "dwell.board_links",
     "dwell.instruments",
     "dwell.policies",
+    "hls4ml.backends",
 )
 
 
@@ -52,11 +58,29 @@ def _load(point: metadata.EntryPoint) -> Plugin:
 
 
 def entry_points(group: str) -> dict[str, metadata.EntryPoint]:
-    """The entry points of a group by name, the first on the path where two share a name; nothing is imported."""
+    """The entry points of a group by name, the first on the path where two share one; none is imported."""
     found: dict[str, metadata.EntryPoint] = {}
-    for point in metadata.entry_points(group=group):
-        found.setdefault(point.name, point)
+    for point in _all_entry_points():
+        if point.group == group:
+            found.setdefault(point.name, point)
     return found
+
+
+@functools.lru_cache(maxsize=1)
+def _all_entry_points() -> tuple[metadata.EntryPoint, ...]:
+    # a build leaves an .egg-info in the source tree, which may be stale and which the working directory can put
+    # on the path before the installation: what was installed goes first
+    distributions = sorted(
+        metadata.distributions(), key=lambda found: found.read_text("SOURCES.txt") is not None
+    )
+    first: dict[str, metadata.Distribution] = {}
+    for distribution in distributions:
+        first.setdefault(distribution.name, distribution)
+    return tuple(point for distribution in first.values() for point in distribution.entry_points)
+
+
+def _from_source_tree(distribution: metadata.Distribution) -> bool:
+    return distribution.read_text("SOURCES.txt") is not None
 
 
 def load_group(group: str) -> dict[str, Plugin]:

@@ -1,4 +1,4 @@
-"""Telling a person how it goes: bars on a terminal, a line now and then elsewhere, always on standard error."""
+"""Telling a person how it goes: bars on a terminal, lines elsewhere, always on standard error."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ class LineReporter:
 
     def note(self, text: str) -> None:
         """One line."""
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 - standard error is where these lines belong
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
     def _say(self, name: str, text: str) -> None:
         self.note(f"[{name}] {text}")

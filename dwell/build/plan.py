@@ -22,7 +22,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage whose artifact's place is known. `whole` says that it is there, every file as it was written."""
+    """A stage whose artifact's place is known. `whole`: it is there, every file as it was written."""
 
     stage: Stage
     digest: str
@@ -108,7 +108,8 @@ def _usable(found: Mapping[str, plugins.Plugin], name: str, wanted_by: str) -> S
     stage = plugin.value
     if not isinstance(stage, Stage) or stage.name != name or not name.isidentifier():
         raise ConfigError(
-            f"the entry point '{name}' ({plugin.target}) is not the dwell.stage.Stage of that name", place=name
+            f"the entry point '{name}' ({plugin.target}) is not the dwell.stage.Stage of that name",
+            place=name,
         )
     return stage
 

@@ -47,7 +47,7 @@ def _shown(value: object) -> str:
 
 
 def print_result(title: str, result: Mapping[str, Any], *, as_json: bool) -> None:
-    """What a command returned: plain values as a table of two columns, each list of objects as one of its own."""
+    """What a command returned: plain values as one table, each list of objects as one of its own."""
     if as_json:
         print_json(result)
         return

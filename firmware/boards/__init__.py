@@ -1,46 +1,79 @@
-"""Boards: what is on them, as plain TOML files beside this module."""
+"""What each board holds: a TOML file a board, read into a `Board`."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 
-from dwell.errors import ConfigError, nearest
+import pydantic
+
+from dwell.errors import ConfigError
 
 
-@dataclass(frozen=True)
-class Board:
-    """A board of the PYNQ kind. Addresses are physical, `resources` counts what the device has."""
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
-    name: str
-    title: str
-    part: str
+
+class Resources(_Part):
+    """What the device holds. `bram36`: block RAMs of 36 kbit."""
+
+    lut: int = pydantic.Field(gt=0)
+    ff: int = pydantic.Field(gt=0)
+    dsp: int = pydantic.Field(ge=0)
+    bram36: int = pydantic.Field(ge=0)
+
+
+class Clock(_Part):
+    """The clock that a design runs on."""
+
+    source: str
+    default_mhz: float = pydantic.Field(gt=0)
+
+
+class System(_Part):
+    """What an overlay needs to know. Addresses are physical; `pins` maps a port of the overlay to its pin."""
+
     device: str
     package: str
     speed_grade: str
     processing_system: str
-    clock_mhz: float
-    memory_base: int
-    memory_bytes: int
-    addresses: Mapping[str, int]
-    pins: Mapping[str, str]
-    io_standard: str
     vivado_board_part: str
-    resources: Mapping[str, int]
+    io_standard: str
+    addresses: dict[str, int]
+    pins: dict[str, str]
 
 
-def board_names() -> tuple[str, ...]:
-    """The names of all boards."""
-    folder = resources.files(__name__)
-    return tuple(sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")))
+class Board(_Part):
+    """A board: device, resources, clock. `family` is the name Yosys has for the device's family.
+
+    Without `system` a design can be synthesized for it, but no overlay packaged.
+    """
+
+    name: str
+    title: str
+    part: str
+    family: str
+    resources: Resources
+    clock: Clock
+    system: System | None = None
+
+
+def read_board(text: str, *, place: str) -> Board:
+    """A board from TOML. Raises `ConfigError` for a text that is not one; `place` says whose it is."""
+    try:
+        return Board.model_validate(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, pydantic.ValidationError) as error:
+        raise ConfigError(f"{place} does not describe a board: {error}", place=place) from error
 
 
 def load_board(name: str) -> Board:
-    """The board of a name. Raises `ConfigError` for an unknown one."""
-    file = resources.files(__name__).joinpath(f"{name}.toml")
+    """One of the boards that come with `dwell`. Raises `ConfigError` if there is none of that name."""
+    file = resources.files(__package__) / f"{name}.toml"
     if not file.is_file():
-        raise ConfigError(f"there is no board '{name}'", hint=nearest(name, board_names()), place="--board")
-    body = tomllib.loads(file.read_text())
-    return Board(name=name, **body)
+        raise ConfigError(f"no board file {name}.toml", place=__package__ or "")
+    return read_board(file.read_text(), place=f"{name}.toml")
+
+
+#: Entry point of group `dwell.boards`: called, it gives the board.
+pynq_z2 = partial(load_board, "pynq-z2")

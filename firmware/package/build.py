@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dwell.artifact import json_digest, write_atomic_dir
 from dwell.errors import ConfigError
-from dwell.firmware.boards import Board, load_board
+from dwell.firmware.boards import Board, System
 from dwell.firmware.package.bitfile import simulation_bit
 from dwell.firmware.package.fusesoc import core_file
 from dwell.firmware.package.hwh import hwh
@@ -21,6 +21,7 @@ from dwell.firmware.package.selftest import self_test_vectors
 from dwell.firmware.package.top import top_module
 from dwell.firmware.package.vivado import build_tcl, pins_xdc
 from dwell.hls.design import Design
+from dwell.plugins import load_plugin
 
 FORMAT = "dwell-overlay-1"
 DRIVER = "dwell_board"
@@ -43,10 +44,14 @@ def package_design(design: Design, board_name: str, out: Path) -> Overlay:
     Raises `ConfigError` for an unknown board, a design that the shell cannot carry, or a folder `out` that
     holds something else.
     """
-    board = load_board(board_name)
+    board: Board = load_plugin("dwell.boards", board_name, place="--board")()
+    if board.system is None:
+        raise ConfigError(
+            f"board '{board_name}' has no [system]", hint="only synthesis knows it so far", place="--board"
+        )
     plan = plan_shell(design)
     _check_free(out)
-    files = overlay_files(design, plan, board)
+    files = overlay_files(design, plan, board, board.system)
     with write_atomic_dir(out) as folder:
         for name, content in files.items():
             path = folder / name
@@ -56,9 +61,9 @@ def package_design(design: Design, board_name: str, out: Path) -> Overlay:
     return Overlay(out, design.name, tuple(sorted(files)), digest)
 
 
-def overlay_files(design: Design, plan: ShellPlan, board: Board) -> dict[str, bytes]:
+def overlay_files(design: Design, plan: ShellPlan, board: Board, system: System) -> dict[str, bytes]:
     """Every file of the overlay by its name."""
-    hand_off = hwh(plan, board)
+    hand_off = hwh(plan, system)
     rtl = _rtl(design)
     driver = _driver()
     release = metadata.version("dwell")
@@ -86,15 +91,15 @@ def overlay_files(design: Design, plan: ShellPlan, board: Board) -> dict[str, by
         f"{design.name}.hwh": hand_off,
         f"{design.name}.core": core_file(plan, board, release, sources),
         "overlay.json": json.dumps(described, indent=1, sort_keys=True) + "\n",
-        "vivado/build.tcl": build_tcl(plan, board, design.name, sources),
-        "vivado/pins.xdc": pins_xdc(board),
+        "vivado/build.tcl": build_tcl(plan, board, system, design.name, sources),
+        "vivado/pins.xdc": pins_xdc(system),
         "README.md": _readme(design, board),
     }
     return {
         **{name: text.encode() for name, text in texts.items()},
         **rtl,
         **driver,
-        f"{design.name}.bit": simulation_bit(plan.top, board, marks),
+        f"{design.name}.bit": simulation_bit(plan.top, system, marks),
         "include/dwell_registers.h": _resource("registers", "dwell_registers.h"),
         "docs/registers.md": _resource("registers", "registers.md"),
         "self_test.npz": self_test_vectors(design.qmodel(), plan),
@@ -143,7 +148,7 @@ def _describe(
         "design_edited": list(design.edited),
         "dwell": release,
         "version": list(VERSION),
-        "clock_mhz": board.clock_mhz,
+        "clock_mhz": board.clock.default_mhz,
         "bitstream": "simulation only",
         "dma_length_bits": DMA_LENGTH_BITS,
         "pixel": {"bits": plan.pixel_bits, "signed": design.input.type.signed, "width": design.input.type.width,

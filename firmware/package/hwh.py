@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from xml.etree import ElementTree as Xml
 
-from dwell.firmware.boards import Board
+from dwell.firmware.boards import System
 from dwell.firmware.driver.registers import REGISTERS
 from dwell.firmware.package.plan import DMA_LENGTH_BITS, ShellPlan
 
@@ -15,12 +15,12 @@ DMA_RANGE = 0x10000
 _AXIMM = "xilinx.com:interface:aximm:1.0"
 
 
-def hwh(plan: ShellPlan, board: Board) -> str:
+def hwh(plan: ShellPlan, system: System) -> str:
     """The file's text."""
     root = Xml.Element("EDKSYSTEM", EDWVERSION="1.2", TIMESTAMP="none", VIVADOVERSION="2022.1")
     Xml.SubElement(
-        root, "SYSTEMINFO", ARCH="zynq", DEVICE=board.device, NAME=plan.top,
-        PACKAGE=board.package, SPEEDGRADE=board.speed_grade,
+        root, "SYSTEMINFO", ARCH="zynq", DEVICE=system.device, NAME=plan.top,
+        PACKAGE=system.package, SPEEDGRADE=system.speed_grade,
     )  # fmt: skip
     Xml.SubElement(root, "EXTERNALPORTS")
     Xml.SubElement(root, "EXTERNALINTERFACES")
@@ -28,7 +28,7 @@ def hwh(plan: ShellPlan, board: Board) -> str:
     _dma(modules, "frames_dma", send=plan.pixel_bits, receive=plan.decision_bits)
     _dma(modules, "events_dma", send=0, receive=128)
     _shell(modules, plan)
-    _processing_system(modules, board)
+    _processing_system(modules, system)
     Xml.indent(root, space=" ")
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + Xml.tostring(root, encoding="unicode") + "\n"
 
@@ -83,8 +83,8 @@ def _shell(modules: Xml.Element, plan: ShellPlan) -> None:
     _port(module, "s_axil", "SLAVE")
 
 
-def _processing_system(modules: Xml.Element, board: Board) -> None:
-    kind = board.processing_system
+def _processing_system(modules: Xml.Element, system: System) -> None:
+    kind = system.processing_system
     module = _module(modules, "processing_system7_0", kind, f"xilinx.com:ip:{kind}:5.5", "PERIPHERAL")
     values: dict[str, object] = {}
     for index in range(4):
@@ -100,7 +100,7 @@ def _processing_system(modules: Xml.Element, board: Board) -> None:
         ("events_dma", "S_AXI_LITE", DMA_RANGE),
         ("trigger", "s_axil", SHELL_RANGE),
     ):
-        base = board.addresses[name]
+        base = system.addresses[name]
         Xml.SubElement(
             memory, "MEMRANGE", ADDRESSBLOCK="Reg", BASENAME="C_BASEADDR", BASEVALUE=f"{base:#010x}",
             HIGHNAME="C_HIGHADDR", HIGHVALUE=f"{base + size - 1:#010x}", INSTANCE=name, IS_DATA="TRUE",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dwell.firmware.boards import Board
+from dwell.firmware.boards import Board, System
 from dwell.firmware.package.hwh import DMA_RANGE, SHELL_RANGE, dma_parameters
 from dwell.firmware.package.plan import ShellPlan
 
@@ -60,7 +60,7 @@ file copy -force [glob $here/project/{top}.gen/sources_1/bd/system/hw_handoff/sy
 """
 
 
-def build_tcl(plan: ShellPlan, board: Board, name: str, sources: Sequence[str]) -> str:
+def build_tcl(plan: ShellPlan, board: Board, system: System, name: str, sources: Sequence[str]) -> str:
     """The text of `build.tcl`; `sources` are relative to the overlay's folder."""
     files = "".join(f"add_files -norecurse $here/../{source}\n" for source in sources)
     dmas = "\n".join(
@@ -71,24 +71,24 @@ def build_tcl(plan: ShellPlan, board: Board, name: str, sources: Sequence[str]) 
         )
     )
     addresses = "\n".join(
-        f"set_property -dict [list offset {board.addresses[cell]:#010x} range {size // 1024}K] "
+        f"set_property -dict [list offset {system.addresses[cell]:#010x} range {size // 1024}K] "
         f"[get_bd_addr_segs processing_system7_0/Data/SEG_{cell}_*]"
         for cell, size in (("frames_dma", DMA_RANGE), ("events_dma", DMA_RANGE), ("trigger", SHELL_RANGE))
     )
     head = _HEAD.format(
-        top=plan.top, board=board.name, name=name, part=board.part, board_part=board.vivado_board_part
+        top=plan.top, board=board.name, name=name, part=board.part, board_part=system.vivado_board_part
     )
     body = _SYSTEM.format(
-        top=plan.top, name=name, clock=f"{board.clock_mhz:g}", dmas=dmas, addresses=addresses
+        top=plan.top, name=name, clock=f"{board.clock.default_mhz:g}", dmas=dmas, addresses=addresses
     )
     return head + files + "add_files -fileset constrs_1 -norecurse $here/pins.xdc\n" + body
 
 
-def pins_xdc(board: Board) -> str:
+def pins_xdc(system: System) -> str:
     """The constraints: where the pulse leaves the device."""
     return "".join(
-        f"set_property -dict {{PACKAGE_PIN {pin} IOSTANDARD {board.io_standard}}} [get_ports {port}]\n"
-        for port, pin in board.pins.items()
+        f"set_property -dict {{PACKAGE_PIN {pin} IOSTANDARD {system.io_standard}}} [get_ports {port}]\n"
+        for port, pin in system.pins.items()
     )
 
 

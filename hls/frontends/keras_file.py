@@ -9,7 +9,7 @@ import os
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -125,8 +125,10 @@ def quantizers(model: Any) -> dict[str, Any]:
     return found
 
 
-def predict_keras(path: Path, frames: npt.ArrayLike) -> dict[str, npt.NDArray[np.float32]]:
-    """What Keras computes after every quantizer (``<layer>.iq``), and the output under ``""``.
+def execute_keras(
+    path: Path, frames: npt.ArrayLike, places: Sequence[str]
+) -> dict[str, npt.NDArray[np.float32]]:
+    """What Keras computes at `places` (quantizers as ``<layer>.iq``), and the output under ``""``.
 
     `frames` is (N, H, W, C); everything comes back as float32, with a leading N.
     """
@@ -136,11 +138,10 @@ def predict_keras(path: Path, frames: npt.ArrayLike) -> dict[str, npt.NDArray[np
         import keras
 
         wanted: dict[str, Any] = {"": model.outputs[0]}
-        for layer in model.layers:
-            if f"{layer.name}.iq" in quantizers(model):
-                wanted[f"{layer.name}.iq"] = layer._iq(layer.input)
-            if f"{layer.name}.oq" in quantizers(model):
-                wanted[f"{layer.name}.oq"] = layer.output
+        for place in places:
+            name, _, side = place.rpartition(".")
+            layer = model.get_layer(name)
+            wanted[place] = layer._iq(layer.input) if side == "iq" else layer.output
         probe = keras.Model(model.inputs, list(wanted.values()))
         values = probe.predict(x, batch_size=16, verbose=0)
     if len(wanted) == 1:

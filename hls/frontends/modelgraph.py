@@ -91,7 +91,6 @@ class _GraphReader:
                 place="convert.input_type",
             )
         self._at[output] = self._build.input("input", (shape[0], shape[1], shape[2]), self._input_type)
-        self._quantizers.append(("input", "input"))
 
     def _enter_quantized(self, output: str, layer: Any, shape: tuple[int, int, int]) -> None:
         types, rounding, overflow = self._quantizer(layer, shape)
