@@ -21,7 +21,7 @@ from dwell.sim.board.library import EVENTS_ENGINE, FRAMES_ENGINE, Logic, Streams
 from dwell.sim.board.memory import HostCopy, Memory
 from dwell.sim.board.processing_system import WORDS_AT_START, in_processing_system
 
-ACCESS_CLOCKS = 20
+ACCESS_CLOCKS = 8
 POLL_CLOCKS = 200
 _MEMORY_BASE = 0x1000_0000
 _MEMORY_BYTES = 128 << 20
