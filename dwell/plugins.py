@@ -68,13 +68,10 @@ def entry_points(group: str) -> dict[str, metadata.EntryPoint]:
 
 @functools.lru_cache(maxsize=1)
 def _all_entry_points() -> tuple[metadata.EntryPoint, ...]:
-    # a build leaves an .egg-info in the source tree, which may be stale and which the working directory can put
+    # a build leaves an .egg-info in the source tree, which may be stale, and the working directory can put it
     # on the path before the installation: what was installed goes first
-    distributions = sorted(
-        metadata.distributions(), key=lambda found: found.read_text("SOURCES.txt") is not None
-    )
     first: dict[str, metadata.Distribution] = {}
-    for distribution in distributions:
+    for distribution in sorted(metadata.distributions(), key=_from_source_tree):
         first.setdefault(distribution.name, distribution)
     return tuple(point for distribution in first.values() for point in distribution.entry_points)
 
