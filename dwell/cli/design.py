@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from dwell.cli.output import JsonOption, print_result
-from dwell.commands import run_command
-from dwell.errors import ConfigError, NotBuiltYetError
+from dwell.commands import ready_environment, run_command
+from dwell.errors import ConfigError
 from dwell.progress import reporter
 
 
@@ -51,8 +51,11 @@ def _existing(path: Path, what: str) -> str:
     return str(full)
 
 
-def _call(name: str, function: str, args: dict[str, Any], *, json: bool) -> None:
+def _call(name: str, function: str, args: dict[str, Any], *, json: bool, also: tuple[str, ...] = ()) -> None:
+    """Run a command in `build`; `also` names environments that it starts processes in."""
     with reporter(quiet=json) as report:
+        for environment in also:
+            ready_environment(environment, report)
         result = run_command(name, function, args, report)
     print_result("", result, as_json=json)
 
@@ -105,12 +108,6 @@ def simulate_command(
     json: JsonOption = False,
 ) -> None:
     """Compare a design's Verilog with its golden model: rungs 4, 5 and 6."""
-    if level is Level.BOARD:
-        raise NotBuiltYetError(
-            "the simulated board is not built yet",
-            hint="use --level core or --level bench",
-            place="--level board",
-        )
     args = {
         "design": _existing(design, "design"),
         "vectors": _existing(vectors, "vectors file") if vectors is not None else None,
@@ -122,7 +119,8 @@ def simulate_command(
         "simulator": simulator,
         "out": str(out.expanduser().resolve()) if out is not None else None,
     }
-    _call("simulate", "dwell.sim.commands:simulate", args, json=json)
+    also = ("board",) if level is Level.BOARD else ()
+    _call("simulate", "dwell.sim.commands:simulate", args, json=json, also=also)
 
 
 def synthesize_command(
