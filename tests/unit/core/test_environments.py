@@ -20,8 +20,6 @@ from dwell.environments.sync import failing_package, sync
 from dwell.errors import ConfigError, ToolFailedError
 from dwell.progress import SilentReporter
 
-pytestmark = pytest.mark.fast
-
 
 def _wheel(folder: Path, name: str, version: str, source: str) -> None:
     information = f"{name}-{version}.dist-info"
@@ -90,6 +88,7 @@ def test_an_interrupted_sync_is_done_again_and_a_changed_lock_makes_another(plac
     assert (place / "envs" / "small").resolve() == other
 
 
+@pytest.mark.fast
 def test_a_failing_install_names_the_package_and_keeps_its_log(place: Path) -> None:
     lock = _lock(place, "dwell_tiny_one==1.0", "dwell_tiny_three==3.0")
     with pytest.raises(ToolFailedError) as caught:
@@ -98,6 +97,20 @@ def test_a_failing_install_names_the_package_and_keeps_its_log(place: Path) -> N
     assert "dwell_tiny_three" in caught.value.log_path.read_text()
     assert "dwell_tiny_three" in caught.value.tail
     assert not locate(lock).ready
+
+
+def test_what_no_index_has_comes_from_the_fallback_index(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = place / "simple" / "dwell-tiny-three"
+    folder.mkdir(parents=True)
+    _wheel(folder, "dwell_tiny_three", "3.0", "VALUE = 3\n")
+    (folder / "index.html").write_text('<a href="dwell_tiny_three-3.0-py3-none-any.whl">x</a>')
+    (place / "none").mkdir()
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", (place / "none").as_uri())
+    lock = _lock(place, f"# fallback-index: {(place / 'simple').as_uri()}", "dwell_tiny_three==3.0")
+    assert sync(lock, SilentReporter()).environment.ready
 
 
 def test_the_command_line_tells_of_a_failing_install(place: Path) -> None:
@@ -128,6 +141,7 @@ def test_a_killed_sync_leaves_no_process(place: Path) -> None:
     assert sync(locks.read_lock("small"), SilentReporter()).made
 
 
+@pytest.mark.fast
 def test_the_running_interpreter_is_used_where_it_meets_the_lock(place: Path) -> None:
     from importlib.metadata import version
 
@@ -135,6 +149,7 @@ def test_the_running_interpreter_is_used_where_it_meets_the_lock(place: Path) ->
     assert locate(lock).python == Path(sys.executable)
 
 
+@pytest.mark.fast
 def test_a_lock_pins_exactly(place: Path) -> None:
     with pytest.raises(ConfigError, match="line 2: 'numpy>=2' is not package==version"):
         _lock(place, "numpy>=2")
@@ -143,6 +158,7 @@ def test_a_lock_pins_exactly(place: Path) -> None:
     assert caught.value.hint == "did you mean 'small'?" or "build" in caught.value.hint
 
 
+@pytest.mark.fast
 def test_local_versions_meet_public_pins(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("# fallback-index: https://example.org/simple\nTorch==2.13.0\n")
     lock = locks.parse_lock("x", tmp_path / "x.txt")
@@ -164,6 +180,7 @@ def test_the_package_that_pip_blames(log: str, package: str) -> None:
     assert failing_package(log) == package
 
 
+@pytest.mark.fast
 def test_the_locks_of_the_project_hold_together() -> None:
     core, build = locks.read_lock("core"), locks.read_lock("build")
     assert core.pins.items() <= build.pins.items()

@@ -48,10 +48,8 @@ def _refused() -> list[str]:
 
 
 def _targets() -> list[str]:
-    groups = [plugins.entry_points(group).values() for group in plugins.GROUPS]
-    return sorted(
-        {p.value for group in groups for p in group if p.dist is not None and p.dist.name == "dwell"}
-    )
+    points = [p for group in plugins.GROUPS for p in plugins.entry_points(group).values()]
+    return sorted({p.value for p in points if p.dist is not None and p.dist.name == "dwell"})
 
 
 def test_there_is_something_to_refuse() -> None:

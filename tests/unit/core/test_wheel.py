@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -37,12 +38,17 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def test_packages_and_data_files(tree: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _BUILD, str(tmp_path)], cwd=tree, capture_output=True, text=True
-    )
+@pytest.fixture(scope="module")
+def wheel(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of that tree."""
+    out = tmp_path_factory.mktemp("wheel")
+    done = subprocess.run([sys.executable, "-c", _BUILD, str(out)], cwd=tree, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    (wheel,) = tmp_path.glob("*.whl")
+    (found,) = out.glob("*.whl")
+    return found
+
+
+def test_packages_and_data_files(tree: Path, wheel: Path) -> None:
     inside = {n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n}
 
     settings = tomllib.loads((tree / "pyproject.toml").read_text())["tool"]["setuptools"]
@@ -58,3 +64,24 @@ def test_packages_and_data_files(tree: Path, tmp_path: Path) -> None:
                 expected.add(f"{package.replace('.', '/')}/{relative.as_posix()}")
     assert expected - inside == set(), "in the tree, but not in the wheel: list it in pyproject.toml"
     assert inside - expected == set(), "in the wheel, but not in the tree"
+
+
+def test_an_installed_wheel_is_linked_into_environments(wheel: Path, tmp_path: Path) -> None:
+    site, other = tmp_path / "site", tmp_path / "other"
+    zipfile.ZipFile(wheel).extractall(site)
+    other.mkdir()
+    (other / "stale").symlink_to(tmp_path / "nowhere")
+    code = (
+        "import sys, pathlib; sys.path.insert(0, sys.argv[1])\n"
+        "from dwell.environments.link import link_into\n"
+        "from dwell.environments.locate import checkout\n"
+        "assert checkout() is None\n"
+        "link_into(pathlib.Path(sys.argv[2]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(site), str(other)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    names = sorted(path.name for path in other.iterdir())
+    assert names == ["dwell", f"dwell-{version('dwell')}.dist-info"]
+    assert (other / "dwell" / "hls" / "__init__.py").is_file()
