@@ -19,4 +19,4 @@ def simulated(overlay: Path) -> list[str]:
         raise ToolNotFoundError(
             f"the environment `board` is not ready: {found.reason}", hint="run `dwell env sync board`", place="board"
         )
-    return [str(found.python), "-m", "dwell.sim.board.serve", str(overlay)]
+    return [str(found.python), "-P", "-m", "dwell.sim.board.serve", str(overlay)]

@@ -1,0 +1,57 @@
+"""The same tests for a simulated board and for one in the laboratory: `pytest tests/hil --board sim|HOST`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from board_overlays import detector_design, overlay_of
+
+from dwell.environments.locate import locate
+from dwell.environments.lock import read_lock
+from dwell.firmware.client import BoardClient
+from dwell.firmware.links import open_board
+from dwell.hls.design import Design
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("boards")
+    group.addoption("--board", default="sim", help="sim, or a host as ssh takes it")
+    group.addoption("--design", type=Path, help="a design's folder; a random detector by default")
+    group.addoption("--overlay", type=Path, help="its overlay; on a real board, one with a real bitstream")
+
+
+@pytest.fixture(scope="session")
+def board_name(request: pytest.FixtureRequest) -> str:
+    # The option is unknown when the whole test suite runs: the simulated board then.
+    name = str(request.config.getoption("--board", default="sim"))
+    found = locate(read_lock("board"))
+    if name == "sim" and not found.ready:
+        pytest.skip(f"the environment `board` is not ready: {found.reason}")
+    return name
+
+
+@pytest.fixture(scope="session")
+def design(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Design:
+    given = request.config.getoption("--design", default=None)
+    return Design.load(given) if given else detector_design(tmp_path_factory.mktemp("hil") / "design")
+
+
+@pytest.fixture(scope="session")
+def overlay(request: pytest.FixtureRequest, design: Design, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    given = request.config.getoption("--overlay", default=None)
+    return given or overlay_of(design, tmp_path_factory.mktemp("hil") / "overlay")
+
+
+@pytest.fixture(scope="session")
+def opened(board_name: str, overlay: Path) -> Iterator[BoardClient]:
+    with open_board(board_name, overlay) as link:
+        yield link
+
+
+@pytest.fixture
+def board(opened: BoardClient) -> BoardClient:
+    opened.reset()
+    opened.clear()
+    return opened
