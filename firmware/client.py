@@ -33,7 +33,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class BoardFrame:
-    """What became of a frame: scores int32 (h, w), mask bool (h, w), events (frame, line, pixel, score, stamp)."""
+    """What became of a frame: scores int32 (h, w), mask bool (h, w), events (`records.EVENT`, N)."""
 
     scores: Array
     mask: Array
@@ -69,7 +69,13 @@ class BoardClient:
     # ---- what a board does
 
     def configure(
-        self, threshold: int, dead_time: int = 0, *, lines: int = 256, pixels: int = 256, pulse_clocks: int = 0
+        self,
+        threshold: int,
+        dead_time: int = 0,
+        *,
+        lines: int = 256,
+        pixels: int = 256,
+        pulse_clocks: int = 0,
     ) -> None:
         """Threshold (score code), dead time (decisions), frame size, pulse length (0: none)."""
         options = {"threshold": int(threshold), "dead_time": int(dead_time)}
@@ -109,13 +115,13 @@ class BoardClient:
         self._ask("reset")
 
     def self_test(self) -> dict[str, Any]:
-        """Registers, golden frames and accounting: `ok`, `checks`, `compared`, `mismatches`, `first_mismatch`."""
+        """Registers, golden frames, counters: `ok`, `checks`, `compared`, `mismatches`, `first_mismatch`."""
         return dict(self._ask("self_test")[0])
 
     def simulation(
         self, *, fault: str | None = None, gap: int | None = None, stall: int = 0, seed: int = 1, run: int = 0
     ) -> dict[str, int]:
-        """On a simulated board: plant a fault, set pauses (per cent), let clocks pass; clocks and pulses so far."""
+        """On a simulated board: plant a fault, set pauses (per cent), let clocks pass; what passed so far."""
         options = {"fault": fault, "gap": gap, "stall": stall, "seed": seed, "run": run}
         return dict(self._ask("simulation", options)[0])
 
@@ -201,7 +207,9 @@ class BoardClient:
             self._end()
             raise self._gone(f"answered nonsense: {error}") from error
         if not head.get("ok"):
-            raise DeviceError(str(head.get("message")), hint=str(head.get("hint", "")), place=f"board {self.name}")
+            raise DeviceError(
+                str(head.get("message")), hint=str(head.get("hint", "")), place=f"board {self.name}"
+            )
         return head, arrays
 
     def _wait(self, read: list[int], write: list[int], limit: float, limit_s: float) -> None:

@@ -17,7 +17,9 @@ _COPY_LIMIT_S = 120.0
 _REMOTE_FOLDER = "dwell-overlays"
 
 
-def open_board(name: str, overlay: Path, *, extra: Sequence[str] = (), timeout_s: float = 10.0) -> BoardClient:
+def open_board(
+    name: str, overlay: Path, *, extra: Sequence[str] = (), timeout_s: float = 10.0
+) -> BoardClient:
     """Load an overlay onto a board and return it, running.
 
     `name` is a link that is installed (`sim`), or a host's name as ssh takes it (`xilinx@192.168.2.99`);
@@ -29,7 +31,9 @@ def open_board(name: str, overlay: Path, *, extra: Sequence[str] = (), timeout_s
     overlay = Path(overlay).resolve()
     if not (overlay / "overlay.json").is_file():
         raise ConfigError(
-            f"{overlay} is not an overlay", hint="give a folder that `dwell package` wrote", place=str(overlay)
+            f"{overlay} is not an overlay",
+            hint="give a folder that `dwell package` wrote",
+            place=str(overlay),
         )
     links = entry_points(LINKS)
     if name in links:
@@ -47,7 +51,7 @@ def open_board(name: str, overlay: Path, *, extra: Sequence[str] = (), timeout_s
 
 
 def _over_ssh(host: str, overlay: Path) -> list[str]:
-    """Copy the overlay to a host and give the command that serves it there. PYNQ needs root for its devices."""
+    """Copy the overlay to a host and give the command that serves it there. PYNQ needs root."""
     ssh, scp = shutil.which("ssh"), shutil.which("scp")
     if ssh is None or scp is None:
         raise ToolNotFoundError("ssh and scp are missing", hint="install OpenSSH's client", place="--board")
@@ -69,7 +73,9 @@ def _run(argv: Sequence[str], host: str) -> None:
             argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_COPY_LIMIT_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise DeviceError(f"{host} does not answer", hint="is the board on the network?", place=host) from error
+        raise DeviceError(
+            f"{host} does not answer", hint="is the board on the network?", place=host
+        ) from error
     if done.returncode:
         raise DeviceError(
             f"{host}: {done.stderr.strip() or argv[0] + ' failed'}", hint="try ssh by hand", place=host

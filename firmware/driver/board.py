@@ -37,7 +37,9 @@ def open_board(folder: Any, *, timeout_s: float = 10.0, device: Any = None) -> B
     try:
         described = json.loads((folder / "overlay.json").read_text())
     except (OSError, ValueError) as error:
-        raise BuildMismatchError(f"{folder} is not an overlay: {error}", "give a folder that `dwell package` wrote") from error
+        raise BuildMismatchError(
+            f"{folder} is not an overlay: {error}", "give a folder that `dwell package` wrote"
+        ) from error
     if described.get("format") != FORMAT:
         raise BuildMismatchError(f"{folder} is not of format {FORMAT}", "package the design again")
     overlay = Overlay(str(folder / f"{described['name']}.bit"), device=device)
@@ -47,7 +49,7 @@ def open_board(folder: Any, *, timeout_s: float = 10.0, device: Any = None) -> B
 
 
 class Board:
-    """A loaded overlay. One process at a time; no method waits longer than `timeout_s`, but for one DMA each."""
+    """A loaded overlay, for one process at a time. No wait for the hardware is longer than `timeout_s`."""
 
     def __init__(self, overlay: Overlay, described: dict[str, Any], folder: Path, timeout_s: float) -> None:
         self.overlay = overlay
@@ -81,14 +83,15 @@ class Board:
         pixels: int = 256,
         pulse_clocks: int = 0,
     ) -> None:
-        """Set threshold (score code), dead time (decisions), frame size and pulse (0: none); the next pixel starts a frame.
+        """Set threshold (code), dead time (decisions), frame size, pulse (0: none). A frame starts next.
 
         Raises `BoardError` for a value that the firmware cannot hold.
         """
         shape = self.geometry
         if not shape["window_pixels"] <= pixels <= shape["max_line"]:
             raise BoardError(
-                f"lines of {pixels} pixels: this network takes {shape['window_pixels']} to {shape['max_line']}"
+                f"lines of {pixels} pixels: this network takes "
+                f"{shape['window_pixels']} to {shape['max_line']}"
             )
         if not shape["window_lines"] <= lines < 0xFFFF:
             raise BoardError(f"frames of {lines} lines: this network takes {shape['window_lines']} to 65534")
@@ -148,7 +151,9 @@ class Board:
             raise
         if moved != sink.nbytes:
             self._recover()
-            raise TransferError(f"{moved} bytes of decisions came where {sink.nbytes} should", "is the frame size right?")
+            raise TransferError(
+                f"{moved} bytes of decisions came where {sink.nbytes} should", "is the frame size right?"
+            )
         scores, mask = split_decisions(np.asarray(sink))
         return Frame(scores, mask, events)
 
@@ -212,7 +217,9 @@ class Board:
         if self._size == (0, 0):
             raise BoardError("the board is not configured", "call configure() first")
         if pixels.ndim != 2 or not len(pixels) or pixels.dtype.kind not in "ui":
-            raise BoardError(f"pixels must be whole numbers (lines, pixels), not {pixels.dtype} {pixels.shape}")
+            raise BoardError(
+                f"pixels must be whole numbers (lines, pixels), not {pixels.dtype} {pixels.shape}"
+            )
         top = np.iinfo(self._pixel_type).max
         if pixels.size and (int(pixels.min()) < 0 or int(pixels.max()) > top):
             raise BoardError(f"pixel codes must lie between 0 and {top}")
@@ -249,7 +256,7 @@ class Board:
         return self._harvest()
 
     def _wait_with_events(self, channel: Channel) -> int:
-        """Wait for a channel while events are taken out of the way, so that none is dropped for want of room."""
+        """Wait for a channel; events are taken out of the way meanwhile, so that they find room."""
         limit = time.monotonic() + self.timeout_s
         while not channel.done():
             if self._events.done():

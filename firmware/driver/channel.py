@@ -17,7 +17,7 @@ _LATEST_RESET_S = 1.0
 
 
 class Channel:
-    """A send or receive channel of `pynq.lib.dma.DMA`; `name` is for messages, `length_bits` its length field."""
+    """A channel of `pynq.lib.dma.DMA`; `name` is for messages, `length_bits` that of its length field."""
 
     def __init__(self, dma: Any, *, receive: bool, name: str, length_bits: int) -> None:
         self._dma = dma
@@ -59,13 +59,14 @@ class Channel:
     def wait(self, timeout_s: float, diagnosis: Any) -> int:
         """Wait for the end of the transfer, return the bytes moved.
 
-        Raises `BoardTimeoutError` after `timeout_s` seconds; `diagnosis()` says what the board looks like then.
+        Raises `BoardTimeoutError` after `timeout_s` seconds; `diagnosis()` says what the board is at.
         """
         limit = time.monotonic() + timeout_s
         while not self.done():
             if time.monotonic() > limit:
                 raise BoardTimeoutError(
-                    f"{self.name}: no end after {timeout_s:g} s. {self.describe()}; {diagnosis()}", "reset the board"
+                    f"{self.name}: no end after {timeout_s:g} s. {self.describe()}; {diagnosis()}",
+                    "reset the board",
                 )
         return self.finish()
 
@@ -76,7 +77,9 @@ class Channel:
         limit = time.monotonic() + _LATEST_RESET_S
         while mmio.read(self._offset) & _RESET:
             if time.monotonic() > limit:
-                raise BoardTimeoutError(f"{self.name}: the DMA does not come out of reset", "load the overlay again")
+                raise BoardTimeoutError(
+                    f"{self.name}: the DMA does not come out of reset", "load the overlay again"
+                )
         self.restart()
 
     def restart(self) -> None:

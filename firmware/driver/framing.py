@@ -27,7 +27,11 @@ class ProtocolError(ValueError):
 def pack(head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     """One message."""
     described = [
-        {"name": name, "type": array.dtype.descr if array.dtype.names else array.dtype.str, "shape": array.shape}
+        {
+            "name": name,
+            "type": array.dtype.descr if array.dtype.names else array.dtype.str,
+            "shape": array.shape,
+        }
         for name, array in arrays.items()
     ]
     text = json.dumps({**head, "arrays": described}).encode()

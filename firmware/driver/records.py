@@ -30,7 +30,7 @@ def read_batch(raw: np.ndarray) -> Batch:
 
 
 def split_decisions(beats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Beats (unsigned, any shape) to scores int32 and mask bool: the top bit says whether the decision fired."""
+    """Beats (unsigned, any shape) to scores int32 and mask bool; the top bit says that a decision fired."""
     bits = beats.dtype.itemsize * 8
     mask = (beats >> np.array(bits - 1, beats.dtype)).astype(bool)
     # An arithmetic shift to and fro copies the score's sign into the place of the mask bit.

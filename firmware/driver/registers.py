@@ -7,23 +7,23 @@ from __future__ import annotations
 
 ID = 0x000
 VERSION = 0x004
-VERSION_MINOR_SHIFT, VERSION_MINOR_MASK = 0, 0xffff
-VERSION_MAJOR_SHIFT, VERSION_MAJOR_MASK = 16, 0xffff
+VERSION_MINOR_SHIFT, VERSION_MINOR_MASK = 0, 0xFFFF
+VERSION_MAJOR_SHIFT, VERSION_MAJOR_MASK = 16, 0xFFFF
 BUILD_DIGEST0 = 0x010
 BUILD_DIGEST1 = 0x014
 BUILD_DIGEST2 = 0x018
-BUILD_DIGEST3 = 0x01c
+BUILD_DIGEST3 = 0x01C
 WINDOW = 0x020
-WINDOW_WINDOW_LINES_SHIFT, WINDOW_WINDOW_LINES_MASK = 0, 0xff
-WINDOW_WINDOW_PIXELS_SHIFT, WINDOW_WINDOW_PIXELS_MASK = 8, 0xff
-WINDOW_MAX_LINE_SHIFT, WINDOW_MAX_LINE_MASK = 16, 0xffff
+WINDOW_WINDOW_LINES_SHIFT, WINDOW_WINDOW_LINES_MASK = 0, 0xFF
+WINDOW_WINDOW_PIXELS_SHIFT, WINDOW_WINDOW_PIXELS_MASK = 8, 0xFF
+WINDOW_MAX_LINE_SHIFT, WINDOW_MAX_LINE_MASK = 16, 0xFFFF
 STREAM_FORMAT = 0x024
-STREAM_FORMAT_PIXEL_BITS_SHIFT, STREAM_FORMAT_PIXEL_BITS_MASK = 0, 0xff
-STREAM_FORMAT_SCORE_BITS_SHIFT, STREAM_FORMAT_SCORE_BITS_MASK = 8, 0xff
-STREAM_FORMAT_DECISION_BITS_SHIFT, STREAM_FORMAT_DECISION_BITS_MASK = 16, 0xff
+STREAM_FORMAT_PIXEL_BITS_SHIFT, STREAM_FORMAT_PIXEL_BITS_MASK = 0, 0xFF
+STREAM_FORMAT_SCORE_BITS_SHIFT, STREAM_FORMAT_SCORE_BITS_MASK = 8, 0xFF
+STREAM_FORMAT_DECISION_BITS_SHIFT, STREAM_FORMAT_DECISION_BITS_MASK = 16, 0xFF
 EVENT_MEMORY = 0x028
-EVENT_MEMORY_DEPTH_SHIFT, EVENT_MEMORY_DEPTH_MASK = 0, 0xffff
-EVENT_MEMORY_BATCH_SHIFT, EVENT_MEMORY_BATCH_MASK = 16, 0xffff
+EVENT_MEMORY_DEPTH_SHIFT, EVENT_MEMORY_DEPTH_MASK = 0, 0xFFFF
+EVENT_MEMORY_BATCH_SHIFT, EVENT_MEMORY_BATCH_MASK = 16, 0xFFFF
 CONTROL = 0x040
 CONTROL_ENABLE = 0x1
 CONTROL_NEVER_STALL = 0x2
@@ -38,11 +38,11 @@ COMMAND_RESTART = 0x4
 COMMAND_FLUSH_EVENTS = 0x8
 COMMAND_SNAPSHOT = 0x10
 THRESHOLD = 0x048
-DEAD_TIME = 0x04c
+DEAD_TIME = 0x04C
 PULSE_LENGTH = 0x050
 FRAME_SIZE = 0x054
-FRAME_SIZE_LINE_PIXELS_SHIFT, FRAME_SIZE_LINE_PIXELS_MASK = 0, 0xffff
-FRAME_SIZE_FRAME_LINES_SHIFT, FRAME_SIZE_FRAME_LINES_MASK = 16, 0xffff
+FRAME_SIZE_LINE_PIXELS_SHIFT, FRAME_SIZE_LINE_PIXELS_MASK = 0, 0xFFFF
+FRAME_SIZE_FRAME_LINES_SHIFT, FRAME_SIZE_FRAME_LINES_MASK = 16, 0xFFFF
 STATUS = 0x058
 STATUS_TAP_BUSY = 0x1
 STATUS_NETWORK_BUSY = 0x2
@@ -52,7 +52,7 @@ STATUS_FLUSHING = 0x10
 STATUS_SOURCE_WAITING = 0x20
 STATUS_FAULT_SURPLUS = 0x100
 STATUS_FAULT_FRAMES = 0x200
-EVENTS_LEVEL = 0x05c
+EVENTS_LEVEL = 0x05C
 
 #: Counters of 64 bits: name, offset of the low half; the high half is 4 bytes on.
 COUNTERS = {
@@ -60,12 +60,12 @@ COUNTERS = {
     "frames": 0x088,
     "pixels": 0x090,
     "pixels_decided": 0x098,
-    "pixels_dropped": 0x0a0,
-    "decisions": 0x0a8,
-    "decisions_dropped": 0x0b0,
-    "triggers": 0x0b8,
-    "events": 0x0c0,
-    "events_dropped": 0x0c8,
+    "pixels_dropped": 0x0A0,
+    "decisions": 0x0A8,
+    "decisions_dropped": 0x0B0,
+    "triggers": 0x0B8,
+    "events": 0x0C0,
+    "events_dropped": 0x0C8,
 }
 
 #: Every register: name, (offset, access, fields as (name, lowest bit, bits)).
@@ -73,9 +73,7 @@ REGISTERS = {
     "id": (
         0x000,
         "read-only",
-        (
-            ("value", 0, 32),
-        ),
+        (("value", 0, 32),),
     ),
     "version": (
         0x004,
@@ -88,30 +86,22 @@ REGISTERS = {
     "build_digest0": (
         0x010,
         "read-only",
-        (
-            ("value", 0, 32),
-        ),
+        (("value", 0, 32),),
     ),
     "build_digest1": (
         0x014,
         "read-only",
-        (
-            ("value", 0, 32),
-        ),
+        (("value", 0, 32),),
     ),
     "build_digest2": (
         0x018,
         "read-only",
-        (
-            ("value", 0, 32),
-        ),
+        (("value", 0, 32),),
     ),
     "build_digest3": (
-        0x01c,
+        0x01C,
         "read-only",
-        (
-            ("value", 0, 32),
-        ),
+        (("value", 0, 32),),
     ),
     "window": (
         0x020,
@@ -165,23 +155,17 @@ REGISTERS = {
     "threshold": (
         0x048,
         "read-write",
-        (
-            ("value", 0, 32),
-        ),
+        (("value", 0, 32),),
     ),
     "dead_time": (
-        0x04c,
+        0x04C,
         "read-write",
-        (
-            ("value", 0, 32),
-        ),
+        (("value", 0, 32),),
     ),
     "pulse_length": (
         0x050,
         "read-write",
-        (
-            ("value", 0, 32),
-        ),
+        (("value", 0, 32),),
     ),
     "frame_size": (
         0x054,
@@ -206,30 +190,28 @@ REGISTERS = {
         ),
     ),
     "events_level": (
-        0x05c,
+        0x05C,
         "read-only",
-        (
-            ("value", 0, 16),
-        ),
+        (("value", 0, 16),),
     ),
     "clocks_lo": (0x080, "read-only", (("value", 0, 32),)),
     "clocks_hi": (0x084, "read-only", (("value", 0, 32),)),
     "frames_lo": (0x088, "read-only", (("value", 0, 32),)),
-    "frames_hi": (0x08c, "read-only", (("value", 0, 32),)),
+    "frames_hi": (0x08C, "read-only", (("value", 0, 32),)),
     "pixels_lo": (0x090, "read-only", (("value", 0, 32),)),
     "pixels_hi": (0x094, "read-only", (("value", 0, 32),)),
     "pixels_decided_lo": (0x098, "read-only", (("value", 0, 32),)),
-    "pixels_decided_hi": (0x09c, "read-only", (("value", 0, 32),)),
-    "pixels_dropped_lo": (0x0a0, "read-only", (("value", 0, 32),)),
-    "pixels_dropped_hi": (0x0a4, "read-only", (("value", 0, 32),)),
-    "decisions_lo": (0x0a8, "read-only", (("value", 0, 32),)),
-    "decisions_hi": (0x0ac, "read-only", (("value", 0, 32),)),
-    "decisions_dropped_lo": (0x0b0, "read-only", (("value", 0, 32),)),
-    "decisions_dropped_hi": (0x0b4, "read-only", (("value", 0, 32),)),
-    "triggers_lo": (0x0b8, "read-only", (("value", 0, 32),)),
-    "triggers_hi": (0x0bc, "read-only", (("value", 0, 32),)),
-    "events_lo": (0x0c0, "read-only", (("value", 0, 32),)),
-    "events_hi": (0x0c4, "read-only", (("value", 0, 32),)),
-    "events_dropped_lo": (0x0c8, "read-only", (("value", 0, 32),)),
-    "events_dropped_hi": (0x0cc, "read-only", (("value", 0, 32),)),
+    "pixels_decided_hi": (0x09C, "read-only", (("value", 0, 32),)),
+    "pixels_dropped_lo": (0x0A0, "read-only", (("value", 0, 32),)),
+    "pixels_dropped_hi": (0x0A4, "read-only", (("value", 0, 32),)),
+    "decisions_lo": (0x0A8, "read-only", (("value", 0, 32),)),
+    "decisions_hi": (0x0AC, "read-only", (("value", 0, 32),)),
+    "decisions_dropped_lo": (0x0B0, "read-only", (("value", 0, 32),)),
+    "decisions_dropped_hi": (0x0B4, "read-only", (("value", 0, 32),)),
+    "triggers_lo": (0x0B8, "read-only", (("value", 0, 32),)),
+    "triggers_hi": (0x0BC, "read-only", (("value", 0, 32),)),
+    "events_lo": (0x0C0, "read-only", (("value", 0, 32),)),
+    "events_hi": (0x0C4, "read-only", (("value", 0, 32),)),
+    "events_dropped_lo": (0x0C8, "read-only", (("value", 0, 32),)),
+    "events_dropped_hi": (0x0CC, "read-only", (("value", 0, 32),)),
 }

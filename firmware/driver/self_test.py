@@ -15,7 +15,7 @@ _PATTERNS = (0x00000000, 0xFFFFFFFF, 0xA5A5A5A5, 0x12345678)
 
 
 def run(board: Board) -> dict[str, Any]:
-    """All checks. Returns `ok`, `compared` decisions, `mismatches`, `first_mismatch` and each check's result."""
+    """All checks: `ok`, `compared` decisions, `mismatches`, `first_mismatch` and each check's result."""
     vectors = np.load(board.folder / "self_test.npz")
     pixels, golden = vectors["pixels"], vectors["scores"]
     checks = {"registers": _registers(board)}
@@ -32,7 +32,13 @@ def run(board: Board) -> dict[str, Any]:
     first = None
     if len(wrong):
         at = tuple(int(i) for i in wrong[0])
-        first = {"frame": at[0], "line": at[1], "pixel": at[2], "expected": int(golden[at]), "found": int(scores[at])}
+        first = {
+            "frame": at[0],
+            "line": at[1],
+            "pixel": at[2],
+            "expected": int(golden[at]),
+            "found": int(scores[at]),
+        }
     return {
         "ok": all(checks.values()),
         "checks": checks,

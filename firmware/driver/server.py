@@ -31,7 +31,10 @@ def own_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def serve(source: BinaryIO, sink: BinaryIO, open_it: Any) -> int:
-    """Answer requests until the input ends or `close` comes. `open_it()` returns the board. Returns the exit status."""
+    """Answer requests until the input ends or `close` comes; returns the exit status.
+
+    `open_it()` opens the board.
+    """
 
     def read(count: int) -> bytes:
         parts = []

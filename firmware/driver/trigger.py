@@ -29,12 +29,14 @@ class DwellTrigger(DefaultIP):
         found, version, digest = self.identity()
         if found != ID:
             raise BuildMismatchError(
-                f"there is no dwell firmware at {self.mmio.base_addr:#x}: ID reads {found:#010x}, not {ID:#010x}",
+                f"there is no dwell firmware at {self.mmio.base_addr:#x}: "
+                f"ID reads {found:#010x}, not {ID:#010x}",
                 "load the overlay's own bitstream",
             )
         if version[0] != MAJOR_VERSION:
             raise BuildMismatchError(
-                f"the firmware's registers are version {version[0]}.{version[1]}, this driver knows {MAJOR_VERSION}.x",
+                f"the firmware's registers are version {version[0]}.{version[1]}, "
+                f"this driver knows {MAJOR_VERSION}.x",
                 "use the driver that came with the overlay",
             )
         if digest != build_digest[:32]:

@@ -1,4 +1,4 @@
-"""A `.bit` that only a simulated board takes: a header that PYNQ reads, and digests instead of a configuration.
+"""A `.bit` that only a simulated board takes: a header that PYNQ reads, then digests.
 
 A real device refuses it: there is no synchronisation word in it.
 """
@@ -19,7 +19,12 @@ def simulation_bit(top: str, system: System, content: Mapping[str, object]) -> b
     """The file's bytes; `content` must be JSON."""
     payload = MARK + json.dumps(content, sort_keys=True, indent=1).encode() + b"\n"
     payload += b"\n" * (-len(payload) % 4)
-    texts = ((b"a", f"{top};DWELL_SIMULATION_ONLY"), (b"b", system.device + system.package), (b"c", "none"), (b"d", "none"))
+    texts = (
+        (b"a", f"{top};DWELL_SIMULATION_ONLY"),
+        (b"b", system.device + system.package),
+        (b"c", "none"),
+        (b"d", "none"),
+    )
     header = struct.pack(">H", len(_PREAMBLE)) + _PREAMBLE + struct.pack(">H", 1)
     for key, text in texts:
         raw = text.encode() + b"\0"

@@ -136,9 +136,7 @@ def _driver() -> dict[str, bytes]:
     return {f"{DRIVER}/{name}": folder.joinpath(name).read_bytes() for name in names}
 
 
-def _describe(
-    design: Design, plan: ShellPlan, board: Board, digest: str, release: str
-) -> dict[str, object]:
+def _describe(design: Design, plan: ShellPlan, board: Board, digest: str, release: str) -> dict[str, object]:
     return {
         "format": FORMAT,
         "name": design.name,
@@ -151,8 +149,13 @@ def _describe(
         "clock_mhz": board.clock.default_mhz,
         "bitstream": "simulation only",
         "dma_length_bits": DMA_LENGTH_BITS,
-        "pixel": {"bits": plan.pixel_bits, "signed": design.input.type.signed, "width": design.input.type.width,
-                  "frac": design.input.type.frac, "channels": design.input.shape[-1]},
+        "pixel": {
+            "bits": plan.pixel_bits,
+            "signed": design.input.type.signed,
+            "width": design.input.type.width,
+            "frac": design.input.type.frac,
+            "channels": design.input.shape[-1],
+        },
         "score": {"bits": plan.score_bits, "frac": plan.score_frac, "scale": plan.score_scale},
         "decision_bits": plan.decision_bits,
         "window": list(plan.window),

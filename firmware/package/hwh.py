@@ -1,4 +1,4 @@
-"""The hardware hand-off file, as far as PYNQ reads one. Vivado writes its own; this one describes the same system."""
+"""The hardware hand-off file, as far as PYNQ reads one: the system that Vivado would describe in its own."""
 
 from __future__ import annotations
 
@@ -71,7 +71,13 @@ def _shell(modules: Xml.Element, plan: ShellPlan) -> None:
         register = Xml.SubElement(registers, "REGISTER", NAME=name)
         _properties(
             register,
-            {"DESCRIPTION": name, "ADDRESS_OFFSET": hex(offset), "SIZE": 32, "ACCESS": access, "IS_ENABLED": "true"},
+            {
+                "DESCRIPTION": name,
+                "ADDRESS_OFFSET": hex(offset),
+                "SIZE": 32,
+                "ACCESS": access,
+                "IS_ENABLED": "true",
+            },
         )
         inside = Xml.SubElement(register, "FIELDS")
         for field_name, low, bits in fields:

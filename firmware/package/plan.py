@@ -48,7 +48,9 @@ def plan_shell(design: Design) -> ShellPlan:
     kind = design.output.type
     if channels != 1 or not kind.signed:
         raise _refuse(
-            design, f"its output is {channels} x {kind}, the trigger takes one signed score", "end in one channel"
+            design,
+            f"its output is {channels} x {kind}, the trigger takes one signed score",
+            "end in one channel",
         )
     if design.output.tdata_bits > _MOST_SCORE_BITS:
         raise _refuse(design, f"a score of {kind.width} bits is wider than 32", "requantize the last layer")
@@ -67,4 +69,6 @@ def plan_shell(design: Design) -> ShellPlan:
 
 
 def _refuse(design: Design, why: str, hint: str) -> ConfigError:
-    return ConfigError(f"design '{design.name}' cannot go into the shell: {why}", hint=hint, place=str(design.path))
+    return ConfigError(
+        f"design '{design.name}' cannot go into the shell: {why}", hint=hint, place=str(design.path)
+    )

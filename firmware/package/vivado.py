@@ -14,7 +14,9 @@ _HEAD = """\
 # simulation-only ones, and leaves timing and utilization reports beside this file.
 set here [file dirname [file normalize [info script]]]
 create_project -force {top} $here/project -part {part}
-if {{[llength [get_board_parts -quiet {board_part}]]}} {{ set_property board_part {board_part} [current_project] }}
+if {{[llength [get_board_parts -quiet {board_part}]]}} {{
+  set_property board_part {board_part} [current_project]
+}}
 """
 
 _SYSTEM = """\
@@ -38,9 +40,11 @@ foreach slave {{trigger/s_axil frames_dma/S_AXI_LITE events_dma/S_AXI_LITE}} {{
   apply_bd_automation -rule xilinx.com:bd_rule:axi4 \\
     -config {{Master "/processing_system7_0/M_AXI_GP0" Clk "Auto"}} [get_bd_intf_pins $slave]
 }}
-foreach {{master slave}} {{frames_dma/M_AXI_MM2S S_AXI_HP0 frames_dma/M_AXI_S2MM S_AXI_HP0 events_dma/M_AXI_S2MM S_AXI_HP1}} {{
+set memory {{frames_dma/M_AXI_MM2S S_AXI_HP0 frames_dma/M_AXI_S2MM S_AXI_HP0 events_dma/M_AXI_S2MM S_AXI_HP1}}
+foreach {{master slave}} $memory {{
   apply_bd_automation -rule xilinx.com:bd_rule:axi4 \\
-    -config [list Master "/$master" Slave "/processing_system7_0/$slave" Clk "Auto"] [get_bd_intf_pins $master]
+    -config [list Master "/$master" Slave "/processing_system7_0/$slave" Clk "Auto"] \\
+    [get_bd_intf_pins $master]
 }}
 {addresses}
 make_bd_pins_external -name trigger_pulse [get_bd_pins trigger/trigger_pulse]

@@ -19,24 +19,37 @@ def python(regs: RegisterMap) -> str:
         "",
     ]
     for register in regs.registers:
-        lines.append(f"{register.name.upper()} = {register.offset:#05x}")
+        lines.append(f"{register.name.upper()} = 0x{register.offset:03X}")
         for field in register.fields:
             name = f"{register.name}_{field.name}".upper()
             if field.width == 1:
-                lines.append(f"{name} = {1 << field.low:#x}")
+                lines.append(f"{name} = 0x{1 << field.low:X}")
             elif field.name != "value":
-                lines.append(f"{name}_SHIFT, {name}_MASK = {field.low}, {(1 << field.width) - 1:#x}")
-    lines += ["", "#: Counters of 64 bits: name, offset of the low half; the high half is 4 bytes on.", "COUNTERS = {"]
-    lines += [f'    "{counter.name}": {counter.offset:#05x},' for counter in regs.counters]
-    lines += ["}", "", "#: Every register: name, (offset, access, fields as (name, lowest bit, bits)).", "REGISTERS = {"]
+                lines.append(f"{name}_SHIFT, {name}_MASK = {field.low}, 0x{(1 << field.width) - 1:X}")
+    lines += [
+        "",
+        "#: Counters of 64 bits: name, offset of the low half; the high half is 4 bytes on.",
+        "COUNTERS = {",
+    ]
+    lines += [f'    "{counter.name}": 0x{counter.offset:03X},' for counter in regs.counters]
+    lines += [
+        "}",
+        "",
+        "#: Every register: name, (offset, access, fields as (name, lowest bit, bits)).",
+        "REGISTERS = {",
+    ]
     for register in regs.registers:
-        lines.append(f'    "{register.name}": (')
-        lines += [f"        {register.offset:#05x},", f'        "{_access(register)}",', "        ("]
-        lines += [f'            ("{f.name}", {f.low}, {f.width}),' for f in register.fields]
-        lines += ["        ),", "    ),"]
+        fields = [f'("{f.name}", {f.low}, {f.width})' for f in register.fields]
+        lines += [f'    "{register.name}": (', f"        0x{register.offset:03X},"]
+        lines.append(f'        "{_access(register)}",')
+        if len(fields) == 1:
+            lines.append(f"        ({fields[0]},),")
+        else:
+            lines += ["        (", *(f"            {field}," for field in fields), "        ),"]
+        lines.append("    ),")
     for counter in regs.counters:
         for half, offset in (("lo", counter.offset), ("hi", counter.offset + 4)):
-            lines.append(f'    "{counter.name}_{half}": ({offset:#05x}, "read-only", (("value", 0, 32),)),')
+            lines.append(f'    "{counter.name}_{half}": (0x{offset:03X}, "read-only", (("value", 0, 32),)),')
     return "\n".join([*lines, "}", ""])
 
 
@@ -76,7 +89,7 @@ def page(regs: RegisterMap) -> str:
         "",
         "<!-- Generated from firmware/registers/dwell_shell.rdl: change that, not this. -->",
         "",
-        "32-bit words behind AXI4-Lite. An address without a register answers `SLVERR`. Write strobes are obeyed.",
+        "Words of 32 bits behind AXI4-Lite. Where there is no register the answer is `SLVERR`.",
         "",
         "| offset | register | bits | field | access | reset | meaning |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -88,7 +101,7 @@ def page(regs: RegisterMap) -> str:
         "",
         "## Counters",
         "",
-        "64 bits each, low half first. Reading gives the copy that the last `snapshot` took of all of them in one clock.",
+        "64 bits each, low half first: the copies that the last `snapshot` took, all in one clock.",
         "",
         "| offset | counter | meaning |",
         "| --- | --- | --- |",

@@ -15,7 +15,7 @@ MARK = b"DWELL SIMULATION ONLY, NOT A BITSTREAM\n"
 
 
 def read_bitstream(bit: Path) -> dict[str, Any]:
-    """The digests in a `.bit`, found true. Raises `DeviceError` for another file or for one that does not fit.
+    """The digests in a `.bit`, found true. Raises `DeviceError` for another file, or for one that is stale.
 
     A bitstream configures a board with what it was made from; here that is the Verilog beside it, so
     Verilog that has been changed since is refused as a board would be unable to run it.

@@ -124,8 +124,8 @@ class SimulatedDevice(Device):
         stale = self.memory.unflushed(address, count)
         if stale:
             raise DeviceError(
-                f"a DMA engine was about to read {count} bytes at {address:#010x}, of which {stale} are still in "
-                "the processor's cache",
+                f"a DMA engine was about to read {count} bytes at {address:#010x}, "
+                f"of which {stale} are still in the processor's cache",
                 hint="call flush() on the buffer before its transfer",
             )
 
@@ -151,7 +151,9 @@ class SimulatedDevice(Device):
 
         hand_off = Path(bitfile_name).with_suffix(".hwh")
         if not hand_off.is_file():
-            raise DeviceError(f"there is no {hand_off.name} beside {bitfile_name}", hint="package the design again")
+            raise DeviceError(
+                f"there is no {hand_off.name} beside {bitfile_name}", hint="package the design again"
+            )
         parser = RuntimeMetadataParser(Metadata(input=str(hand_off)))
         parser.mem_dict["PSDDR"] = {
             "base_address": 0, "size": self.memory.bytes.size, "idx": 0, "tag": "PSDDR",

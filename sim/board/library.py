@@ -46,7 +46,7 @@ class Streams:
 
 
 def build_overlay(rtl: Path, top: str, *, progress: Callable[[str], None] | None = None) -> Path:
-    """The library of the overlay whose Verilog is in `rtl`; built once. Raises `ToolFailedError` if it does not."""
+    """The library of the overlay whose Verilog is in `rtl`; built once. Raises `ToolFailedError`."""
     driver = resources.files("dwell.sim.board").joinpath("model.cpp").read_bytes()
     return build_library(top, sorted(rtl.glob("*.v")), driver, progress=progress)
 
@@ -54,7 +54,9 @@ def build_overlay(rtl: Path, top: str, *, progress: Callable[[str], None] | None
 class Logic:
     """A running overlay with its DMA engines and `memory` (uint8) at physical address `base`."""
 
-    def __init__(self, library: Path, memory: npt.NDArray[np.uint8], base: int, streams: Streams, seed: int) -> None:
+    def __init__(
+        self, library: Path, memory: npt.NDArray[np.uint8], base: int, streams: Streams, seed: int
+    ) -> None:
         self._lib = ctypes.CDLL(str(library))
         for name, (result, arguments) in _FUNCTIONS.items():
             function = getattr(self._lib, name)

@@ -1,4 +1,4 @@
-"""How a simulated board is reached: a process in the environment `board`. An entry point of `dwell.board_links`."""
+"""How a simulated board is reached: a process in the environment `board`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ def simulated(overlay: Path) -> list[str]:
     found = locate(read_lock("board"))
     if not found.ready:
         raise ToolNotFoundError(
-            f"the environment `board` is not ready: {found.reason}", hint="run `dwell env sync board`", place="board"
+            f"the environment `board` is not ready: {found.reason}",
+            hint="run `dwell env sync board`",
+            place="board",
         )
     return [str(found.python), "-P", "-m", "dwell.sim.board.serve", str(overlay)]

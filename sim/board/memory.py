@@ -47,7 +47,13 @@ class Memory:
         self._copies[copy.address] = copy
         weakref.finalize(copy, self._give_back, offset, max(size, 1))
         return PynqBuffer(
-            shape, kind, buffer=copy.bytes, bo=copy, device=device, device_address=copy.address, coherent=False
+            shape,
+            kind,
+            buffer=copy.bytes,
+            bo=copy,
+            device=device,
+            device_address=copy.address,
+            coherent=False,
         )
 
     def flush(self, copy: HostCopy, offset: int, count: int) -> None:

@@ -63,7 +63,9 @@ def climb_board(
     """
     dut = load_dut(design, allow_edited=allow_edited)
     if not dut.streams:
-        raise ConfigError("the firmware takes pixel streams", hint="convert with --io stream", place=str(design))
+        raise ConfigError(
+            "the firmware takes pixel streams", hint="convert with --io stream", place=str(design)
+        )
     with tempfile.TemporaryDirectory(prefix="dwell-overlay-") as name:
         overlay = Path(name) / "overlay"
         progress(0.02, "packaging")
@@ -174,9 +176,14 @@ def _check_counters(
 ) -> None:
     wanted = {
         "frames": frames, "pixels": pixels, "pixels_decided": pixels, "pixels_dropped": 0,
-        "decisions": decisions, "decisions_dropped": 0, "triggers": events, "events": events, "events_dropped": 0,
+        "decisions": decisions, "decisions_dropped": 0,
+        "triggers": events, "events": events, "events_dropped": 0,
     }  # fmt: skip
-    wrong = {name: {"expected": value, "found": counters[name]} for name, value in wanted.items() if counters[name] != value}
+    wrong = {
+        name: {"expected": value, "found": counters[name]}
+        for name, value in wanted.items()
+        if counters[name] != value
+    }
     if wrong:
         raise _mismatch(dut, f"counters: {', '.join(wrong)}", {"what": "counters", **wrong})
 

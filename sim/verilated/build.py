@@ -132,7 +132,9 @@ def _runtime(verilator: Verilator, compiler: Compiler, target: str, say: Progres
         for name in _RUNTIME_SOURCES:
             shutil.copyfile(verilator.root / "include" / name, directory / name)
             rules.append((Path(name).stem + ".o", name, "-O2"))
-        (directory / "dwell.mk").write_text(_makefile("libverilated.a", rules, [rule[0] for rule in rules], target))
+        (directory / "dwell.mk").write_text(
+            _makefile("libverilated.a", rules, [rule[0] for rule in rules], target)
+        )
         _make(compiler, verilator, directory, directory / "build.log")
 
     return cached("verilated-library", key[:32], make) / "libverilated.a"

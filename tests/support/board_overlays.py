@@ -16,7 +16,8 @@ from dwell.hls.rtl import RtlOptions, write_design
 Codes = npt.NDArray[np.int64]
 
 SMALL = RandomFamily(
-    kernels=(3, 2), channels=(2, 1), roundings=(Rounding.RND_CONV,), overflows=(Overflow.SAT,), per_channel=False
+    kernels=(3, 2), channels=(2, 1), per_channel=False,
+    roundings=(Rounding.RND_CONV,), overflows=(Overflow.SAT,),
 )  # fmt: skip
 
 

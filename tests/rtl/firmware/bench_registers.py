@@ -14,7 +14,13 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from dwell.firmware.driver.registers import COUNTERS, REGISTERS
 
-STORED = {"control": 0x3F, "threshold": 0xFFFFFFFF, "dead_time": 0xFFFFFFFF, "pulse_length": 0xFFFFFFFF, "frame_size": 0xFFFFFFFF}
+STORED = {
+    "control": 0x3F,
+    "threshold": 0xFFFFFFFF,
+    "dead_time": 0xFFFFFFFF,
+    "pulse_length": 0xFFFFFFFF,
+    "frame_size": 0xFFFFFFFF,
+}
 
 
 def pauses(seed: int) -> Iterator[bool]:
@@ -24,13 +30,16 @@ def pauses(seed: int) -> Iterator[bool]:
 
 async def begin(dut: Any, *, idle: bool) -> AxiLiteMaster:
     for name in (
-        "s_axis_tdata", "s_axis_tvalid", "s_axis_tlast", "s_axis_tuser", "m_axis_tready", "m_axis_events_tready",
+        "s_axis_tdata", "s_axis_tvalid", "s_axis_tlast", "s_axis_tuser", "m_axis_tready",
+        "m_axis_events_tready",
         "net_s_axis_tready", "net_m_axis_tdata", "net_m_axis_tvalid", "net_m_axis_tlast", "net_m_axis_tuser",
     ):  # fmt: skip
         getattr(dut, name).value = 0
     dut.aresetn.value = 0
     cocotb.start_soon(Clock(dut.aclk, 10, unit="ns").start())
-    master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.aclk, dut.aresetn, reset_active_level=False)
+    master = AxiLiteMaster(
+        AxiLiteBus.from_prefix(dut, "s_axil"), dut.aclk, dut.aresetn, reset_active_level=False
+    )
     for _ in range(4):
         await RisingEdge(dut.aclk)
     dut.aresetn.value = 1

@@ -26,10 +26,24 @@ class Tap:
 
     async def start(self, **settings: int) -> None:
         dut = self.dut
-        defaults = {"enable": 1, "never_stall": 0, "external_framing": 1, "restart": 0, "line_pixels": 8, "frame_lines": 5}
+        defaults = {
+            "enable": 1,
+            "never_stall": 0,
+            "external_framing": 1,
+            "restart": 0,
+            "line_pixels": 8,
+            "frame_lines": 5,
+        }
         for name, value in {**defaults, **settings}.items():
             getattr(dut, name).value = value
-        for name in ("s_axis_tvalid", "s_axis_tdata", "s_axis_tlast", "s_axis_tuser", "m_axis_tready", "rst_n"):
+        for name in (
+            "s_axis_tvalid",
+            "s_axis_tdata",
+            "s_axis_tlast",
+            "s_axis_tuser",
+            "m_axis_tready",
+            "rst_n",
+        ):
             getattr(dut, name).value = 0
         cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
         for _ in range(3):

@@ -18,7 +18,9 @@ BENCHES = {
 }
 
 
-def run_bench(name: str, sources: list[Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+def run_bench(
+    name: str, sources: list[Path], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, int]:
     """Returns how many tests ran and how many of them failed."""
     from cocotb_tools.check_results import get_results
     from cocotb_tools.runner import get_runner
@@ -29,7 +31,8 @@ def run_bench(name: str, sources: list[Path], folder: Path, monkeypatch: pytest.
     monkeypatch.syspath_prepend(here)
     runner = get_runner("icarus")
     runner.build(
-        sources=sources, hdl_toplevel=top, parameters=parameters, build_dir=folder, timescale=("1ns", "1ps"), always=True
+        sources=sources, hdl_toplevel=top, parameters=parameters, build_dir=folder,
+        timescale=("1ns", "1ps"), always=True,
     )  # fmt: skip
     results = folder / "results.xml"
     with contextlib.suppress(SystemExit):  # how the runner says that a test failed

@@ -42,7 +42,9 @@ def test_is_python_3_10(path: Path) -> None:
     assert not imported & newer
     # Names that 3.11 brought, in modules that 3.10 has.
     text = path.read_text()
-    assert not any(word in text for word in ("StrEnum", "datetime.UTC", "ExceptionGroup", "from typing import Self"))
+    assert not any(
+        word in text for word in ("StrEnum", "datetime.UTC", "ExceptionGroup", "from typing import Self")
+    )
 
 
 def message_of(raw: bytes) -> tuple[dict[str, object], dict[str, np.ndarray]]:
@@ -60,7 +62,11 @@ def message_of(raw: bytes) -> tuple[dict[str, object], dict[str, np.ndarray]]:
 def test_a_message_comes_back() -> None:
     events = np.zeros(3, dtype=EVENT)
     events["score"] = [-5, 0, 7]
-    arrays = {"events": events, "pixels": np.arange(12, dtype=np.uint8).reshape(3, 4), "none": np.zeros((0, 4))}
+    arrays = {
+        "events": events,
+        "pixels": np.arange(12, dtype=np.uint8).reshape(3, 4),
+        "none": np.zeros((0, 4)),
+    }
     head, found = message_of(pack({"do": "x", "with": {"a": 1}}, arrays))
     assert head == {"do": "x", "with": {"a": 1}}
     assert found.keys() == arrays.keys()

@@ -35,7 +35,9 @@ def overlay(design: Design, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_result_lists_every_file(design: Design, tmp_path: Path) -> None:
     found = package({"design": str(design.path), "board": "pynq-z2", "out": str(tmp_path / "o")})
-    present = sorted(p.relative_to(tmp_path / "o").as_posix() for p in (tmp_path / "o").rglob("*") if p.is_file())
+    present = sorted(
+        p.relative_to(tmp_path / "o").as_posix() for p in (tmp_path / "o").rglob("*") if p.is_file()
+    )
     assert found["files"] == present
     assert re.fullmatch("[0-9a-f]{64}", found["build_digest"])
     name = design.name
@@ -79,7 +81,9 @@ def test_the_digest_covers_network_shell_and_driver(design: Design, overlay: Pat
     kernel.write_text(kernel.read_text() + "\n")
     with pytest.raises(DesignEditedError):
         package({"design": str(copy), "board": "pynq-z2", "out": str(tmp_path / "o")})
-    other = package({"design": str(copy), "board": "pynq-z2", "out": str(tmp_path / "o"), "allow_edited": True})
+    other = package(
+        {"design": str(copy), "board": "pynq-z2", "out": str(tmp_path / "o"), "allow_edited": True}
+    )
     assert other["build_digest"] != digest
 
 
@@ -155,7 +159,9 @@ def test_verilator_does_complain_about_a_fault(overlay: Path, design: Design, tm
 
     tool = find_verilator()
     copy = Path(shutil.copytree(overlay / "rtl", tmp_path / "rtl"))
-    (copy / "dwell_tap.v").write_text((copy / "dwell_tap.v").read_text().replace("[15:0] line;", "[14:0] line;"))
+    (copy / "dwell_tap.v").write_text(
+        (copy / "dwell_tap.v").read_text().replace("[15:0] line;", "[14:0] line;")
+    )
     files = [str(p) for p in sorted(copy.glob("*.v"))]
     command = [*tool.tool.command, "--lint-only", "-Wall", "--top-module", f"{design.name}_overlay", *files]
     done = subprocess.run(command, env=tool.environment(), capture_output=True, text=True, check=False)
@@ -168,7 +174,16 @@ def test_icarus_takes_it(overlay: Path, design: Design, tmp_path: Path) -> None:
     if shutil.which("iverilog") is None:
         pytest.skip("iverilog is not installed")
     files = [str(p) for p in sorted((overlay / "rtl").glob("*.v"))]
-    command = ["iverilog", "-g2005", "-Wall", "-s", f"{design.name}_overlay", "-o", str(tmp_path / "x"), *files]
+    command = [
+        "iverilog",
+        "-g2005",
+        "-Wall",
+        "-s",
+        f"{design.name}_overlay",
+        "-o",
+        str(tmp_path / "x"),
+        *files,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     shell = [line for line in done.stderr.splitlines() if "/dwell_" in line and "timescale" not in line]

@@ -21,15 +21,22 @@ def test_generated_files_are_what_the_source_gives() -> None:
     assert generate.stale() == []
 
 
-def test_check_names_a_stale_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_names_a_stale_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(generate, "generated", lambda: {Path(__file__): "something else"})
     assert generate.main(["--check"]) == 1
-    assert "test_registers.py is stale: run `python -m dwell.firmware.registers.generate`" in capsys.readouterr().err
+    assert (
+        "test_registers.py is stale: run `python -m dwell.firmware.registers.generate`"
+        in capsys.readouterr().err
+    )
 
 
 def test_python_and_c_agree() -> None:
     header = (Path(generate.__file__).parent / "dwell_registers.h").read_text()
-    offsets = {name: int(value, 16) for name, value in re.findall(r"#define DWELL_(\w+) 0x([0-9A-F]{3})u", header)}
+    offsets = {
+        name: int(value, 16) for name, value in re.findall(r"#define DWELL_(\w+) 0x([0-9A-F]{3})u", header)
+    }
     assert offsets == {name.upper(): offset for name, (offset, _, _) in registers.REGISTERS.items()}
 
 

@@ -103,9 +103,10 @@ def test_pauses_change_nothing(design: Design, packaged: Path) -> None:
             board.simulation(gap=40, stall=50, seed=seed)
             found = board.process_frame(frame)
             assert np.array_equal(found.scores, golden)
-            assert found.events[["line", "pixel", "score"]].tolist() == plain.events[
-                ["line", "pixel", "score"]
-            ].tolist()
+            assert (
+                found.events[["line", "pixel", "score"]].tolist()
+                == plain.events[["line", "pixel", "score"]].tolist()
+            )
 
 
 def test_the_pulse_pin(packaged: Path) -> None:
@@ -129,7 +130,9 @@ def test_a_build_digest_that_differs(overlay: Path) -> None:
     described = json.loads(file.read_text())
     described["build_digest"] = "ab" * 32
     file.write_text(json.dumps(described))
-    with pytest.raises(DeviceError, match=r"the board runs build [0-9a-f]{16}, the overlay is build abababababababab"):
+    with pytest.raises(
+        DeviceError, match=r"the board runs build [0-9a-f]{16}, the overlay is build abababababababab"
+    ):
         open_board("sim", overlay)
 
 
@@ -201,7 +204,10 @@ def test_rung_6_finds_a_fault_in_the_network(board_python: Path, tmp_path: Path)
         ("dwell_trigger.v", "score >= threshold", "score > threshold", "mask"),
         ("dwell_shell.v", ".step(taken)", ".step(owed)", "counters"),
         pytest.param(
-            "dwell_trigger.v", "if (trigger) quiet <= dead_time;", "if (trigger) quiet <= dead_time + 1;", "event",
+            "dwell_trigger.v",
+            "if (trigger) quiet <= dead_time;",
+            "if (trigger) quiet <= dead_time + 1;",
+            "event",
             marks=pytest.mark.slow,
         ),
         pytest.param(
@@ -210,7 +216,13 @@ def test_rung_6_finds_a_fault_in_the_network(board_python: Path, tmp_path: Path)
     ],
 )
 def test_rung_6_finds_a_fault_in_the_firmware(
-    design: Design, board_python: Path, monkeypatch: pytest.MonkeyPatch, file: str, old: str, new: str, what: str
+    design: Design,
+    board_python: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    file: str,
+    old: str,
+    new: str,
+    what: str,
 ) -> None:
     from dwell.firmware.package import build
 

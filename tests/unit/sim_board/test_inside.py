@@ -13,7 +13,8 @@ pytestmark = pytest.mark.rtl
 def test_pynq_api_on_the_simulated_device(board_python: Path, packaged: Path) -> None:
     inside = Path(__file__).parent / "inside"
     done = subprocess.run(
-        [str(board_python), "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(inside), "--overlay", str(packaged)],
+        [str(board_python), "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(inside),
+         "--overlay", str(packaged)],
         capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
