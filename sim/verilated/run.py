@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from dwell.errors import ToolFailedError
 from dwell.sim.process import log_tail, run_child
-from dwell.sim.verilated.cache import keep_log
+from dwell.sim.verilated.cache import keep_log, scratch
 
 Bytes = npt.NDArray[np.uint8]
 Clocks = npt.NDArray[np.uint32]
@@ -24,6 +23,9 @@ USER, LAST = 1, 2
 
 WATCHDOG_CLOCKS = 20_000
 """Clocks without a handshake on either side that count as a deadlock; stalls are far shorter."""
+
+LIMIT_S = 60.0
+"""Seconds that a run may take, beside what its beats need on a slow machine."""
 
 _MAGIC = 0x314C4C4557440A0D
 _REQUEST = struct.Struct("<QQQIIIIQQQQ")
@@ -96,14 +98,13 @@ def run_core(
         _MAGIC, len(beats), expected, beats.data.shape[1], out_bytes,
         chosen.gap_percent, chosen.stall_percent, seed, watchdog_clocks, 256, max_clocks,
     )  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="dwell-core-") as name:
-        folder = Path(name)
+    with scratch() as folder:
         request, reply, log = folder / "request.bin", folder / "reply.bin", folder / "core.log"
         with request.open("wb") as stream:
             stream.write(header)
             stream.write(np.ascontiguousarray(beats.data).tobytes())
             stream.write(np.ascontiguousarray(beats.flags).tobytes())
-        limit_s = 60.0 + 4 * (len(beats) + expected) / _SLOWEST_CLOCKS_PER_S
+        limit_s = LIMIT_S + 4 * (len(beats) + expected) / _SLOWEST_CLOCKS_PER_S
         total = max(1, len(beats))
 
         def on_line(line: str) -> None:
