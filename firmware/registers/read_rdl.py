@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from systemrdl import RDLCompileError, RDLCompiler
+from systemrdl.compiler import RDLCompiler
+from systemrdl.messages import RDLCompileError
 from systemrdl.node import AddrmapNode, FieldNode, RegfileNode, RegNode
 
 from dwell.errors import ConfigError

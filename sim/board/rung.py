@@ -114,7 +114,7 @@ def expected_events(scores: Codes, threshold: int, dead_time: int) -> Events:
     """Rows (line, pixel) of the decisions (H, W) that trigger: each silences the `dead_time` after it."""
     width = scores.shape[1]
     chosen, free = [], 0
-    for at in np.flatnonzero(scores.reshape(-1) >= threshold):
+    for at in np.flatnonzero(scores.reshape(-1) >= threshold).tolist():
         if at >= free:
             chosen.append((at // width, at % width))
             free = at + dead_time + 1
