@@ -18,6 +18,10 @@ class DwellTrigger(DefaultIP):
 
     bindto = ["dwell:firmware:dwell_shell:1.0"]  # noqa: RUF012 - PYNQ's own convention
 
+    def read(self, offset: int = 0) -> int:
+        """A register. PYNQ.remote gives words as signed numbers, a board as unsigned ones."""
+        return int(super().read(offset)) & 0xFFFFFFFF
+
     def identity(self) -> tuple[int, tuple[int, int], str]:
         """ID, version (major, minor) and the 128 bits of the build digest in hexadecimal."""
         version = self.read(regs.VERSION)

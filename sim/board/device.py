@@ -165,18 +165,22 @@ class SimulatedDevice(Device):
     def download(self, bitstream: Any, parser: Any = None) -> None:
         """Check the bitstream, build what it stands for and start it."""
         bit = Path(bitstream.bitfile_name)
-        content = read_bitstream(bit)
         used = parser or self.get_bitfile_metadata(str(bit))
+        self.load(bit, used)
+        super().post_download(bitstream, used, self.name)
+
+    def load(self, bit: Path, parser: Any) -> None:
+        """Configure the board with a `.bit`, whose hand-off file `parser` has read."""
+        content = read_bitstream(bit)
         library = build_overlay(bit.parent / "rtl", content["top"])
         if self.logic is not None:
             self.logic.close()
-        self.logic = Logic(library, self.memory.bytes, self.memory.base, _streams(used), self.seed)
+        self.logic = Logic(library, self.memory.bytes, self.memory.base, _streams(parser), self.seed)
         self._regions = [
             (ip["phys_addr"], ip["phys_addr"] + ip["addr_range"] - 1, name)
-            for name, ip in used.ip_dict.items()
+            for name, ip in parser.ip_dict.items()
             if "phys_addr" in ip
         ]
-        super().post_download(bitstream, used, self.name)
 
     def gen_cache(self, bitstream: Any, parser: Any = None) -> None:
         """Nothing to keep: the hand-off file is read each time."""

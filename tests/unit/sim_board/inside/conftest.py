@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,9 @@ except ImportError:
     collect_ignore_glob = ["test_*.py"]
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--overlay", type=Path)
-
-
 @pytest.fixture(scope="session")
-def folder(request: pytest.FixtureRequest) -> Path:
-    path: Path = request.config.getoption("--overlay")
+def folder() -> Path:
+    path = Path(os.environ["DWELL_TEST_OVERLAY"])
     sys.path.insert(0, str(path))
     return path
 
