@@ -16,6 +16,8 @@ from dwell.sim.dut import Dut
 from dwell.sim.verilated import Beats, CoreRun
 from dwell.sim.workload import Frame, Workload
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.fixture
 def work(box3: Dut) -> Workload:

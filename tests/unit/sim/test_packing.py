@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from dwell.sim.packing import frame_flags, pack, unpack
 
+pytestmark = pytest.mark.fast
+
 CHANNELS = st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=6)
 
 

@@ -10,6 +10,8 @@ import pytest
 from dwell.sim.bench import recorder
 from dwell.sim.bench.recorder import ProtocolError, Recorder
 
+pytestmark = pytest.mark.fast
+
 
 class _Unknown:
     def __int__(self) -> int:

@@ -13,6 +13,8 @@ from dwell import tools
 from dwell.errors import ConfigError, DesignEditedError, NotBuiltYetError, ToolNotFoundError
 from dwell.sim.commands import simulate
 
+pytestmark = pytest.mark.fast
+
 
 def _fake(folder: Path, name: str, says: str) -> Path:
     folder.mkdir(exist_ok=True)

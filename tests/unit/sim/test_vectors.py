@@ -12,6 +12,8 @@ from dwell.errors import ConfigError, VerificationError
 from dwell.sim.dut import Dut
 from dwell.sim.vectors import check_reference, default_frames, read_vectors
 
+pytestmark = pytest.mark.fast
+
 
 def test_a_full_run_has_its_extremes_and_many_sizes(box3: Dut) -> None:
     frames, extremes = default_frames(box3, 60_000, seed=1)
