@@ -63,7 +63,8 @@ def _over_ssh(host: str, overlay: Path) -> list[str]:
         [scp, *options, "-q", "-r", str(overlay), f"{host}:{folder}"],
     ):
         _run(argv, host)
-    serve = f"cd {quoted} && exec sudo -n -E env PYTHONPATH=. python3 -m dwell_board.server ."
+    # PYNQ's images keep Python in an environment that a login shell switches on; sudo would forget its path.
+    serve = f'cd {quoted} && exec sudo -n -E env PATH="$PATH" PYTHONPATH=. python3 -m dwell_board.server .'
     return [ssh, *options, host, f"bash -lc {shlex.quote(serve)}"]
 
 

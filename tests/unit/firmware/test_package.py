@@ -203,6 +203,26 @@ def test_yosys_takes_it_without_latches(overlay: Path, design: Design, tmp_path:
     ys.run_pass("check -assert", module)
 
 
+def test_the_fusesoc_core_names_files_that_are_there(overlay: Path, design: Design) -> None:
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    text = (overlay / f"{design.name}.core").read_text()
+    assert text.startswith("CAPI=2:\n")
+    core = yaml.safe_load(text.partition("\n")[2])
+    files = core["filesets"]["rtl"]["files"]
+    assert sorted(files) == sorted(p.relative_to(overlay).as_posix() for p in (overlay / "rtl").glob("*.v"))
+    assert core["targets"]["lint"]["toplevel"] == f"{design.name}_overlay"
+
+
+def test_the_vivado_script_is_whole(overlay: Path) -> None:
+    text = (overlay / "vivado" / "build.tcl").read_text()
+    for left, right in ("{}", "[]"):
+        assert text.count(left) == text.count(right)
+    for name in re.findall(r"\$here/\.\./(rtl/\S+)", text):
+        assert (overlay / name).is_file()
+    assert len(re.findall(r"\$here/\.\./rtl/", text)) == len(list((overlay / "rtl").glob("*.v")))
+    assert "\\\\" not in text  # a doubled backslash would not continue a line
+
+
 def test_the_top_is_thin(design: Design) -> None:
     text = top_module(plan_shell(design), "0" * 64)
     assert "always" not in text

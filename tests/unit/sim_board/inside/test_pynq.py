@@ -151,6 +151,39 @@ def test_a_packet_longer_than_its_buffer(board: Any) -> None:
     assert found.scores.shape == (12 - lines + 1, 30 - pixels + 1)
 
 
+def test_a_source_that_cannot_wait_is_not_held_up_by_decisions(board: Any) -> None:
+    """Nobody takes the decisions: they are dropped and counted, and the pixels go through."""
+    from dwell_board import registers as regs
+
+    board.configure(0, lines=12, pixels=30)
+    board.clear()
+    board.trigger.write(regs.CONTROL, regs.CONTROL_ENABLE | regs.CONTROL_NEVER_STALL | regs.CONTROL_DECISIONS)
+    buffer = allocate((12, 30), dtype=np.uint8)
+    buffer[:] = 5
+    board._send.start(buffer)
+    board._send.wait(2.0, board.trigger.describe_status)
+    found = board.counters()
+    assert found["pixels"] == found["pixels_decided"] == 360
+    assert found["pixels_dropped"] == 0
+    waiting = 4  # what the stream's own FIFO holds
+    assert found["decisions_dropped"] == found["decisions"] - waiting > 100
+    board.reset()
+    board.configure(0, lines=12, pixels=30)
+    assert board.process_frame(np.zeros((12, 30), dtype=np.uint8)).scores.size == found["decisions"]
+
+
+def test_switched_off_pixels_are_dropped_and_counted(board: Any) -> None:
+    board.configure(0, lines=12, pixels=30)
+    board.clear()
+    board._write_control(0)
+    buffer = allocate((12, 30), dtype=np.uint8)
+    board._send.start(buffer)
+    board._send.wait(2.0, board.trigger.describe_status)
+    found = board.counters()
+    assert (found["pixels"], found["pixels_dropped"], found["decisions"]) == (360, 360, 0)
+    board.reset()
+
+
 def test_an_overlay_without_its_hand_off_file(folder: Path, tmp_path: Path) -> None:
     bit = tmp_path / "alone.bit"
     bit.write_bytes(next(folder.glob("*.bit")).read_bytes())
