@@ -67,7 +67,8 @@ def _field(node: FieldNode, path: Path) -> Field:
     reset = node.get_property("reset")
     if not isinstance(reset, int):
         raise ConfigError(f"{node.get_path()} has no reset value", place=str(path))
-    signed = bool(node.get_property("signed_value"))
+    # A property of dwell_shell.rdl's own, which another source need not declare.
+    signed = "signed_value" in node.list_properties() and bool(node.get_property("signed_value"))
     return Field(node.inst_name, node.low, node.high, kind, reset, signed, _text(node, "desc"))
 
 

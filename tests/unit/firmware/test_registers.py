@@ -56,7 +56,7 @@ def test_no_two_registers_share_an_address() -> None:
         ("reg { field { sw=rw; hw=rw; } a[7:0] = 0; } rr @ 0x0;", "neither stored, nor a strobe"),
         ("reg { field { sw=rw; hw=r; } a[7:0]; } rr @ 0x0;", "has no reset value"),
         ("reg { regwidth=16; field { sw=rw; hw=r; } a[7:0] = 0; } rr @ 0x0;", "is not 32 bits wide"),
-        ("reg { field { sw=rw; hw=r; } a[7:0] = 0; } rr @ 0x1000;", "do not fit a page"),
+        ("reg { field { sw=rw; hw=r; } a[7:0] = 0; } rr @ 0x1000;", "registers up to 0x1000 do not fit"),
         ("reg { field { sw=rw; hw=r; } a[7:0] = 0 } rr @ 0x0;", "does not compile"),
     ],
 )
