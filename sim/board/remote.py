@@ -42,7 +42,7 @@ _MANAGER = "/sys/class/fpga_manager/fpga0/"
 _CHUNK_BYTES = 2 << 20
 
 
-class Files(remote_device_pb2_grpc.RemoteDeviceServicer):  # type: ignore[misc]
+class Files(remote_device_pb2_grpc.RemoteDeviceServicer):
     """Files in memory, and what writing to the FPGA manager does."""
 
     def __init__(self, device: SimulatedDevice, overlay: Path) -> None:
@@ -92,7 +92,7 @@ class Files(remote_device_pb2_grpc.RemoteDeviceServicer):  # type: ignore[misc]
         self._device.load(self._bit, self._device.get_bitfile_metadata(str(self._bit)))
 
 
-class Registers(mmio_pb2_grpc.MmioServicer):  # type: ignore[misc]
+class Registers(mmio_pb2_grpc.MmioServicer):
     """Reads and writes of physical addresses."""
 
     def __init__(self, device: SimulatedDevice) -> None:
@@ -122,7 +122,7 @@ class Registers(mmio_pb2_grpc.MmioServicer):  # type: ignore[misc]
         return mmio_pb2.WriteResponse(status=True)
 
 
-class Buffers(buffer_pb2_grpc.RemoteBufferServicer):  # type: ignore[misc]
+class Buffers(buffer_pb2_grpc.RemoteBufferServicer):
     """Contiguous memory on the board."""
 
     def __init__(self, device: SimulatedDevice) -> None:
@@ -214,6 +214,11 @@ def start(overlay: Path, address: str = "127.0.0.1", port: int = PORT) -> Callab
     return lambda: server.stop(grace=1.0).wait()
 
 
+def _until_end_of_input(over: threading.Event) -> None:
+    sys.stdin.read()
+    over.set()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until a signal comes or standard input, where it is a pipe, ends."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -232,7 +237,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdout.write(f"serving {options.overlay.name} at {options.address}:{PORT}\n")
     sys.stdout.flush()
     if options.while_input:
-        threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+        threading.Thread(target=_until_end_of_input, args=(over,), daemon=True).start()
     over.wait()
     stop()
     return 0
