@@ -21,6 +21,7 @@ GROUPS = (
     FRONTENDS,
     "dwell.backends",
     "dwell.boards",
+    "dwell.board_links",
     "dwell.instruments",
     "dwell.policies",
     "hls4ml.backends",

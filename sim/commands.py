@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dwell.errors import ConfigError, NotBuiltYetError
+from dwell.errors import ConfigError
 from dwell.sim.bench.plan import bench_frames
 from dwell.sim.bench_rung import climb_bench
 from dwell.sim.core_rung import climb_core
@@ -21,7 +21,7 @@ _BENCH_WINDOWS_A_FRAME = 500
 
 
 def simulate(args: Mapping[str, Any]) -> dict[str, Any]:
-    """Climb rung 4 (`level` core) or 5 (bench) with a design directory.
+    """Climb rung 4 (`level` core), 5 (bench) or 6 (board) with a design directory.
 
     `args`: `design`; `vectors` (an .npz file or None), else `count` windows are made up from `seed`; `level`;
     `stalls`; `allow_edited`; `simulator` (verilator, icarus or both, comma between; the core has only
@@ -40,6 +40,13 @@ def simulate(args: Mapping[str, Any]) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     if level == "core":
         result = climb_core(dut, frames, seed=seed, stalls=stalls, extremes=extremes)
+    elif level == "board":
+        from dwell.sim.board.rung import climb_board
+
+        result = climb_board(
+            design, frames, board=str(args.get("board") or "pynq-z2"), seed=seed, stalls=stalls,
+            allow_edited=bool(args.get("allow_edited")),
+        )  # fmt: skip
     else:
         result = climb_bench(dut, frames, seed=seed, stalls=stalls, simulators=simulators, out=out)
     return _written(result, out)
@@ -54,13 +61,11 @@ def _simulators(text: str, level: str) -> Sequence[str]:
             hint=f"one of {', '.join(SIMULATORS)}",
             place="--simulator",
         )
-    if level == "board":
-        raise NotBuiltYetError("the simulated board is not built yet", hint="use --level core or bench")
-    if level not in ("core", "bench"):
-        raise ConfigError(f"there is no level '{level}'", hint="core or bench", place="--level")
-    if level == "core" and chosen != ["verilator"]:
+    if level not in ("core", "bench", "board"):
+        raise ConfigError(f"there is no level '{level}'", hint="core, bench or board", place="--level")
+    if level != "bench" and chosen != ["verilator"]:
         raise ConfigError(
-            "the core runs on Verilator only",
+            f"the {level} runs on Verilator only",
             hint="use --level bench for another simulator",
             place="--simulator",
         )
@@ -72,7 +77,7 @@ def _frames(dut: Dut, level: str, vectors: Path | None, count: int, seed: int) -
         given = read_vectors(dut, vectors)
         check_reference(dut, given)
         return given.frames, 0
-    if level == "core":
+    if level != "bench":
         return default_frames(dut, count, seed)
     return bench_frames(dut, max(1, min(20, count // _BENCH_WINDOWS_A_FRAME)), seed), 0
 

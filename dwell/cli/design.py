@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from dwell.cli.output import JsonOption, print_result
-from dwell.commands import run_command
-from dwell.errors import ConfigError, NotBuiltYetError
+from dwell.commands import ready_environment, run_command
+from dwell.errors import ConfigError
 from dwell.progress import reporter
 
 
@@ -44,15 +44,19 @@ def add_to(app: typer.Typer) -> None:
     app.command("report")(report_command)
 
 
-def _existing(path: Path, what: str) -> str:
+def existing(path: Path, what: str) -> str:
+    """The full path of something that has to be there. Raises `ConfigError` if it is not."""
     full = path.expanduser().resolve()
     if not full.exists():
         raise ConfigError(f"there is no {what} at {path}", hint="check the path", place=str(full))
     return str(full)
 
 
-def _call(name: str, function: str, args: dict[str, Any], *, json: bool) -> None:
+def call(name: str, function: str, args: dict[str, Any], *, json: bool, also: tuple[str, ...] = ()) -> None:
+    """Run a command in `build`; `also` names environments that it starts processes in."""
     with reporter(quiet=json) as report:
+        for environment in also:
+            ready_environment(environment, report)
         result = run_command(name, function, args, report)
     print_result("", result, as_json=json)
 
@@ -71,7 +75,7 @@ def convert_command(
 ) -> None:
     """Convert one model file to a design."""
     args = {
-        "model": _existing(model, "model file"),
+        "model": existing(model, "model file"),
         "backend": backend,
         "board": board,
         "io": io.value,
@@ -79,7 +83,7 @@ def convert_command(
         "input_type": input_type,
         "out": str(out.expanduser().resolve()),
     }
-    _call("convert", "dwell.hls.commands:convert", args, json=json)
+    call("convert", "dwell.hls.commands:convert", args, json=json)
 
 
 def simulate_command(
@@ -105,15 +109,9 @@ def simulate_command(
     json: JsonOption = False,
 ) -> None:
     """Compare a design's Verilog with its golden model: rungs 4, 5 and 6."""
-    if level is Level.BOARD:
-        raise NotBuiltYetError(
-            "the simulated board is not built yet",
-            hint="use --level core or --level bench",
-            place="--level board",
-        )
     args = {
-        "design": _existing(design, "design"),
-        "vectors": _existing(vectors, "vectors file") if vectors is not None else None,
+        "design": existing(design, "design"),
+        "vectors": existing(vectors, "vectors file") if vectors is not None else None,
         "level": level.value,
         "stalls": stalls,
         "allow_edited": allow_edited,
@@ -122,7 +120,8 @@ def simulate_command(
         "simulator": simulator,
         "out": str(out.expanduser().resolve()) if out is not None else None,
     }
-    _call("simulate", "dwell.sim.commands:simulate", args, json=json)
+    also = ("board",) if level is Level.BOARD else ()
+    call("simulate", "dwell.sim.commands:simulate", args, json=json, also=also)
 
 
 def synthesize_command(
@@ -132,8 +131,8 @@ def synthesize_command(
     json: JsonOption = False,
 ) -> None:
     """Find a design's resources and its timing."""
-    args = {"design": _existing(design, "design"), "tool": tool.value, "route": route}
-    _call("synthesize", "dwell.hls.commands:synthesize", args, json=json)
+    args = {"design": existing(design, "design"), "tool": tool.value, "route": route}
+    call("synthesize", "dwell.hls.commands:synthesize", args, json=json)
 
 
 def report_command(
@@ -143,7 +142,7 @@ def report_command(
 ) -> None:
     """Write one HTML file that shows a build."""
     args = {
-        "directory": _existing(directory, "project"),
+        "directory": existing(directory, "project"),
         "out": str(out.expanduser().resolve()) if out is not None else None,
     }
-    _call("report", "dwell.report.commands:report", args, json=json)
+    call("report", "dwell.report.commands:report", args, json=json)

@@ -7,8 +7,6 @@ import typer
 from dwell.errors import NotBuiltYetError
 
 _LATER = {
-    "package": "The overlay, driver and Vivado project of a design.",
-    "deploy": "Load an overlay onto a board and test it there.",
     "bridge": "The running loop between a board and a microscope.",
     "sweep": "Trade latency against resources and accuracy.",
 }
@@ -35,6 +33,6 @@ def _add(app: typer.Typer, name: str, text: str, shown: str) -> None:
     def _not_yet() -> None:
         raise NotBuiltYetError(
             f"`{shown}` is not built yet",
-            hint="this version goes from a trained network to a simulated, synthesized design",
+            hint="this version goes from a trained network to a simulated board",
             place=shown,
         )

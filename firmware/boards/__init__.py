@@ -31,8 +31,24 @@ class Clock(_Part):
     default_mhz: float = pydantic.Field(gt=0)
 
 
+class System(_Part):
+    """What an overlay needs to know. Addresses are physical; `pins` maps a port of the overlay to its pin."""
+
+    device: str
+    package: str
+    speed_grade: str
+    processing_system: str
+    vivado_board_part: str
+    io_standard: str
+    addresses: dict[str, int]
+    pins: dict[str, str]
+
+
 class Board(_Part):
-    """A board: device, resources, clock. `family` is the name Yosys has for the device's family."""
+    """A board: device, resources, clock. `family` is the name Yosys has for the device's family.
+
+    Without `system` a design can be synthesized for it, but no overlay packaged.
+    """
 
     name: str
     title: str
@@ -40,6 +56,7 @@ class Board(_Part):
     family: str
     resources: Resources
     clock: Clock
+    system: System | None = None
 
 
 def read_board(text: str, *, place: str) -> Board:

@@ -34,21 +34,32 @@ def build_core(top: str, sources: Sequence[Path], *, progress: Progress | None =
 
     Raises `ToolNotFoundError` without a good Verilator or C++ compiler, `ToolFailedError` when one fails.
     """
+    return _build(top, sources, _driver_source(), "driver", progress)
+
+
+def build_library(
+    top: str, sources: Sequence[Path], driver: bytes, *, progress: Progress | None = None
+) -> Path:
+    """Like `build_core`, but a shared library of the model and of the C++ text `driver`, to be loaded."""
+    return _build(top, sources, driver, "driver.so", progress)
+
+
+def _build(top: str, sources: Sequence[Path], driver: bytes, target: str, progress: Progress | None) -> Path:
     verilator, compiler = find_verilator(), find_compiler()
-    driver = _driver_source()
     key = json_digest(
         {
             "top": top,
             "sources": {path.name: file_digest(path) for path in sources},
             "driver": hashlib.sha256(driver).hexdigest(),
-            "flags": [*_VERILATOR_FLAGS, *_COMPILER_FLAGS],
+            "target": target,
+            "flags": [*_VERILATOR_FLAGS, *_flags(target)],
             "tools": [verilator.version, compiler.version],
         }
     )
     say = progress or (lambda text: None)
 
     def make(directory: Path) -> None:
-        runtime = _runtime(verilator, compiler, say)
+        runtime = _runtime(verilator, compiler, target, say)
         work = directory / "work"
         work.mkdir()
         say("Verilator")
@@ -56,11 +67,15 @@ def build_core(top: str, sources: Sequence[Path], *, progress: Progress | None =
         _verilate(verilator, top, sources, work, log)
         (work / "driver.cpp").write_bytes(driver)
         say("g++")
-        _compile(verilator, compiler, runtime, work, log)
-        (work / "driver").rename(directory / "driver")
+        _compile(verilator, compiler, runtime, work, log, target)
+        (work / target).rename(directory / target)
         shutil.rmtree(work)
 
-    return cached("verilated", key[:32], make) / "driver"
+    return cached("verilated", key[:32], make) / target
+
+
+def _flags(target: str) -> tuple[str, ...]:
+    return (*_COMPILER_FLAGS, "-fPIC") if target.endswith(".so") else _COMPILER_FLAGS
 
 
 def _driver_source() -> bytes:
@@ -73,8 +88,10 @@ def _verilate(verilator: Verilator, top: str, sources: Sequence[Path], work: Pat
     _run("Verilator", argv, log, work, verilator)
 
 
-def _compile(verilator: Verilator, compiler: Compiler, runtime: Path, work: Path, log: Path) -> None:
-    """Compile `work/driver`, in as many pieces as help; the set-up code, run once, without optimisation."""
+def _compile(
+    verilator: Verilator, compiler: Compiler, runtime: Path, work: Path, log: Path, target: str
+) -> None:
+    """Compile `work/target`, in as many pieces as help; the set-up code, run once, without optimisation."""
     slow = sorted(work.glob("Vdut*__Slow.cpp"))
     fast = [path for path in sorted(work.glob("Vdut*.cpp")) if path not in slow]
     units = {"setup": (slow, "-O0")}
@@ -87,7 +104,7 @@ def _compile(verilator: Verilator, compiler: Compiler, runtime: Path, work: Path
         rules.append((f"{unit.stem}.o", unit.name, level))
     objects = [rule[0] for rule in rules]
     shutil.copyfile(runtime, work / "libverilated.a")
-    (work / "dwell.mk").write_text(_makefile("driver", rules, [*objects, "libverilated.a"]))
+    (work / "dwell.mk").write_text(_makefile(target, rules, [*objects, "libverilated.a"], target))
     _make(compiler, verilator, work, log)
 
 
@@ -105,9 +122,9 @@ def _gather(paths: Sequence[Path], limit_bytes: int = 150_000) -> list[list[Path
     return groups
 
 
-def _runtime(verilator: Verilator, compiler: Compiler, say: Progress) -> Path:
+def _runtime(verilator: Verilator, compiler: Compiler, target: str, say: Progress) -> Path:
     """Verilator's own library, the same for every design of one version."""
-    key = json_digest([*_COMPILER_FLAGS, *_RUNTIME_SOURCES, verilator.version, compiler.version])
+    key = json_digest([*_flags(target), *_RUNTIME_SOURCES, verilator.version, compiler.version])
 
     def make(directory: Path) -> None:
         say("Verilator's library")
@@ -115,18 +132,24 @@ def _runtime(verilator: Verilator, compiler: Compiler, say: Progress) -> Path:
         for name in _RUNTIME_SOURCES:
             shutil.copyfile(verilator.root / "include" / name, directory / name)
             rules.append((Path(name).stem + ".o", name, "-O2"))
-        (directory / "dwell.mk").write_text(_makefile("libverilated.a", rules, [rule[0] for rule in rules]))
+        (directory / "dwell.mk").write_text(
+            _makefile("libverilated.a", rules, [rule[0] for rule in rules], target)
+        )
         _make(compiler, verilator, directory, directory / "build.log")
 
     return cached("verilated-library", key[:32], make) / "libverilated.a"
 
 
-def _makefile(target: str, rules: Sequence[tuple[str, str, str]], parts: Sequence[str]) -> str:
-    """Rules of (object, source, optimisation level), and the target linked or archived from `parts`."""
-    flags = " ".join(_COMPILER_FLAGS)
+def _makefile(target: str, rules: Sequence[tuple[str, str, str]], parts: Sequence[str], final: str) -> str:
+    """Rules of (object, source, optimisation level), and the target linked or archived from `parts`.
+
+    `final` is what all of it ends in: it decides the compiler's flags.
+    """
+    flags = " ".join(_flags(final))
     include = '-I. -I"$(VERILATOR_ROOT)/include" -I"$(VERILATOR_ROOT)/include/vltstd"'
     names = " ".join(parts)
-    link = f"$(CXX) -pthread -o $@ {names}" if not target.endswith(".a") else f"ar rcs $@ {names}"
+    shared = "-shared " if target.endswith(".so") else ""
+    link = f"ar rcs $@ {names}" if target.endswith(".a") else f"$(CXX) -pthread {shared}-o $@ {names}"
     lines = [f"{target}: {names}\n\t{link}\n"]
     lines += [f"{obj}: {src}\n\t$(CXX) {flags} {level} {include} -c -o $@ $<\n" for obj, src, level in rules]
     return "\n".join(lines)

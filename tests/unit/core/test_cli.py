@@ -71,12 +71,9 @@ def test_missing_files_and_names(arguments: list[str], capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["package", "design", "--board", "pynq-z2", "--out", "x"],
-        ["deploy", "overlay", "--board", "sim"],
         ["bridge", "project"],
         ["sweep", "project", "--trials", "3"],
         ["data", "import", "file.dm4"],
-        ["simulate", ".", "--level", "board"],
     ],
 )
 def test_what_is_not_built_yet_says_so(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

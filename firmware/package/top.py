@@ -1,0 +1,110 @@
+"""The generated top module: the shell with its network wired in. Instances and parameters only."""
+
+from __future__ import annotations
+
+from dwell.firmware.package.plan import EVENT_BATCH, EVENT_LOG2, VERSION, ShellPlan
+
+_AXIL = (
+    ("input", 12, "awaddr"), ("input", 1, "awvalid"), ("output", 1, "awready"),
+    ("input", 32, "wdata"), ("input", 4, "wstrb"), ("input", 1, "wvalid"), ("output", 1, "wready"),
+    ("output", 2, "bresp"), ("output", 1, "bvalid"), ("input", 1, "bready"),
+    ("input", 12, "araddr"), ("input", 1, "arvalid"), ("output", 1, "arready"),
+    ("output", 32, "rdata"), ("output", 2, "rresp"), ("output", 1, "rvalid"), ("input", 1, "rready"),
+)  # fmt: skip
+_CLOCK = (
+    '(* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 aclk CLK", X_INTERFACE_PARAMETER = '
+    '"ASSOCIATED_BUSIF s_axil:s_axis:m_axis:m_axis_events, ASSOCIATED_RESET aresetn" *)'
+)
+
+
+def ports(plan: ShellPlan) -> list[tuple[str, int, str]]:
+    """(direction, bits, name) of every port but clock and reset."""
+    return [
+        *((way, bits, f"s_axil_{name}") for way, bits, name in _AXIL),
+        ("input", plan.pixel_bits, "s_axis_tdata"),
+        ("input", 1, "s_axis_tvalid"),
+        ("output", 1, "s_axis_tready"),
+        ("input", 1, "s_axis_tlast"),
+        ("input", 1, "s_axis_tuser"),
+        ("output", plan.decision_bits, "m_axis_tdata"),
+        ("output", 1, "m_axis_tvalid"),
+        ("input", 1, "m_axis_tready"),
+        ("output", 1, "m_axis_tlast"),
+        ("output", 128, "m_axis_events_tdata"),
+        ("output", 1, "m_axis_events_tvalid"),
+        ("input", 1, "m_axis_events_tready"),
+        ("output", 1, "m_axis_events_tlast"),
+        ("output", 1, "trigger_pulse"),
+    ]
+
+
+def top_module(plan: ShellPlan, digest: str) -> str:
+    """The text of the top module, `digest` (hexadecimal) in its BUILD_DIGEST."""
+    outside = ports(plan)
+    declared = [f"    {way:<6} wire {_range(bits)}{name}" for way, bits, name in outside]
+    wires = [f"    wire {_range(bits)}net_{name};" for _, bits, name in _network_ports(plan)]
+    shell = [*(name for _, _, name in outside), *(f"net_{name}" for _, _, name in _network_ports(plan))]
+    network = [name for _, _, name in _network_ports(plan)]
+    return "\n".join(
+        [
+            f"// {plan.top}: the firmware shell round the network {plan.network}. Generated; do not edit.",
+            "`default_nettype none",
+            "",
+            f"module {plan.top} (",
+            f"    {_CLOCK}",
+            "    input  wire aclk,",
+            "    input  wire aresetn,",
+            ",\n".join(declared),
+            ");",
+            "",
+            "    wire net_aresetn;",
+            *wires,
+            "",
+            "    dwell_shell #(",
+            ",\n".join(f"        .{name}({value})" for name, value in _parameters(plan, digest)),
+            "    ) u_shell (",
+            "        .aclk(aclk), .aresetn(aresetn), .net_aresetn(net_aresetn),",
+            ",\n".join(f"        .{name}({name})" for name in shell),
+            "    );",
+            "",
+            f"    {plan.network} u_network (",
+            "        .aclk(aclk), .aresetn(net_aresetn),",
+            ",\n".join(f"        .{name}(net_{name})" for name in network),
+            "    );",
+            "",
+            "endmodule",
+            "",
+            "`default_nettype wire",
+            "",
+        ]
+    )
+
+
+def _network_ports(plan: ShellPlan) -> list[tuple[str, int, str]]:
+    return [
+        (way, bits, f"{side}_axis_{name}")
+        for side, data, source in (("s", plan.pixel_bits, "input"), ("m", plan.net_bits, "output"))
+        for name, bits in (("tdata", data), ("tvalid", 1), ("tready", 1), ("tlast", 1), ("tuser", 1))
+        for way in (source,)
+    ]
+
+
+def _parameters(plan: ShellPlan, digest: str) -> list[tuple[str, object]]:
+    major, minor = VERSION
+    return [
+        ("PIXEL_BITS", plan.pixel_bits),
+        ("NET_BITS", plan.net_bits),
+        ("SCORE_BITS", plan.score_bits),
+        ("DECISION_BITS", plan.decision_bits),
+        ("WINDOW_LINES", plan.window[0]),
+        ("WINDOW_PIXELS", plan.window[1]),
+        ("MAX_LINE", plan.max_line),
+        ("EVENT_LOG2", EVENT_LOG2),
+        ("EVENT_BATCH", EVENT_BATCH),
+        ("VERSION", f"32'h{major << 16 | minor:08X}"),
+        ("BUILD_DIGEST", f"128'h{digest[:32]}"),
+    ]
+
+
+def _range(bits: int) -> str:
+    return f"[{bits - 1}:0] " if bits > 1 else ""

@@ -1,0 +1,1 @@
+"""A simulated board: the Verilated firmware and models of the DMA engines behind PYNQ's own API."""
