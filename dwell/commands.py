@@ -14,9 +14,10 @@ from dwell.environments.locate import Environment, locate
 from dwell.environments.lock import read_lock
 from dwell.environments.sync import sync
 from dwell.errors import ResourceError, error_from_json
+from dwell.guard import guarded
 from dwell.jobs import EventReader, Job
 from dwell.logs import new_log
-from dwell.processes import ProcessIdentity, kill_session
+from dwell.processes import ProcessIdentity, kill_tree
 from dwell.progress import Reporter
 
 
@@ -58,7 +59,7 @@ def _run(job: Job, python: Path, path: Path, report: Reporter) -> dict[str, Any]
     report.start(job.name)
     with Path(job.log).open("w") as stream:
         process = subprocess.Popen(
-            [str(python), "-m", "dwell.stage_runner", str(path)],
+            guarded([str(python), "-m", "dwell.stage_runner", str(path)]),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
@@ -72,10 +73,9 @@ def _run(job: Job, python: Path, path: Path, report: Reporter) -> dict[str, Any]
                     if last["event"] == "progress":
                         report.update(job.name, last["fraction"], last["text"])
         finally:
-            kill_session(process.pid)
+            kill_tree(process.pid)
             process.wait()
-    for last in reader.read():
-        pass
+    last = next(reversed(reader.read()), last)
     ok = last.get("event") == "end"
     report.end(job.name, f"{last.get('seconds', 0.0):.1f} s" if ok else "failed", ok=ok)
     if last.get("event") == "error":

@@ -59,7 +59,9 @@ def _environments() -> list[dict[str, Any]]:
         try:
             state = locate(read_lock(name))
         except ConfigError as error:
-            found.append(entry | {"ok": False, "path": None, "packages": 0, "lock": None, "reason": error.message})
+            found.append(
+                entry | {"ok": False, "path": None, "packages": 0, "lock": None, "reason": error.message}
+            )
             continue
         entry |= {"ok": state.ready, "path": str(state.path), "packages": state.packages}
         found.append(entry | {"lock": state.lock_digest[:12], "reason": state.reason})

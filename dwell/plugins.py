@@ -11,10 +11,11 @@ from dwell.errors import ConfigError, nearest
 
 STAGES = "dwell.stages"
 MODELS = "dwell.models"
+FRONTENDS = "dwell.frontends"
 GROUPS = (
     STAGES,
     MODELS,
-    "dwell.frontends",
+    FRONTENDS,
     "dwell.backends",
     "dwell.boards",
     "dwell.instruments",

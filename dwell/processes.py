@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import os
 import select
-import signal
 import sys
 import threading
 import time
@@ -76,32 +75,29 @@ def _running(process: psutil.Process) -> bool:
         return False
 
 
-def kill_session(session: int) -> None:
-    """Kill every process of a session, whose number is that of its first process."""
-    if session <= 1 or session == os.getsid(0):
-        return
-    for _ in range(20):
-        found = [p for p in psutil.pids() if _session_of(p) == session]
-        for pid in found:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        if not any(_running_pid(p) for p in found):
-            return
-        time.sleep(0.02)
+def kill_tree(pid: int) -> None:
+    """Kill a process and all below it: they are stopped first, so that none can start another meanwhile."""
+    stopped: dict[int, psutil.Process] = {}
+    while True:
+        new = [process for process in _tree(pid) if process.pid not in stopped]
+        if not new:
+            break
+        for process in new:
+            stopped[process.pid] = process
+            with contextlib.suppress(psutil.Error):
+                process.suspend()
+    for process in stopped.values():
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs([p for p in stopped.values() if p.pid != pid], timeout=2.0)
 
 
-def _running_pid(pid: int) -> bool:
+def _tree(pid: int) -> list[psutil.Process]:
     try:
-        return _running(psutil.Process(pid))
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)] if _running(root) else []
     except psutil.Error:
-        return False
-
-
-def _session_of(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return -1
+        return []
 
 
 def when_it_dies(owner: ProcessIdentity, act: Callable[[], None]) -> None:

@@ -70,7 +70,8 @@ class LineReporter:
 
     def note(self, text: str) -> None:
         """One line."""
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 - standard error is where these lines belong
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
     def _say(self, name: str, text: str) -> None:
         self.note(f"[{name}] {text}")

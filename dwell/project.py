@@ -17,6 +17,7 @@ from dwell import plugins
 from dwell.errors import ConfigError, nearest
 
 FILE_NAME = "dwell.toml"
+DEFAULT_FRONTEND = "brevitas"
 _M = TypeVar("_M", bound=pydantic.BaseModel)
 
 
@@ -34,13 +35,10 @@ class ProjectSection(Section):
 
 
 class QuantizeSection(Section):
-    """[quantize]"""
+    """[quantize]: the front end's name; its own keys are checked by its class and become `params`."""
 
-    frontend: Literal["brevitas", "hgq2"] = "brevitas"
-    weight_bits: int = pydantic.Field(default=4, ge=2, le=8)
-    activation_bits: int = pydantic.Field(default=4, ge=1, le=8)
-    epochs: int = pydantic.Field(default=8, ge=1, le=1000)
-    learning_rate: float = pydantic.Field(default=1e-3, gt=0, le=1)
+    frontend: str
+    params: pydantic.SerializeAsAny[pydantic.BaseModel]
 
 
 class ConvertSection(Section):
@@ -91,7 +89,7 @@ class ModelSection(Section):
 class _Tables(Section):
     project: ProjectSection
     model: dict[str, Any]
-    quantize: QuantizeSection = QuantizeSection()
+    quantize: dict[str, Any] = {}
     convert: ConvertSection = ConvertSection()
     simulate: SimulateSection = SimulateSection()
     synthesize: SynthesizeSection = SynthesizeSection()
@@ -175,13 +173,14 @@ def load_project(path: Path, overrides: Iterable[str] = ()) -> Project:
     problems: list[Problem] = []
     tables = _check(_Tables, data, "", problems)
     model = _check_model(data.get("model"), problems)
-    if tables is None or model is None:
+    quantize = _check_quantize(data.get("quantize", {}), problems)
+    if tables is None or model is None or quantize is None:
         raise ProjectFileError(path, problems)
     return Project(
         path=path,
         project=tables.project,
         model=model,
-        quantize=tables.quantize,
+        quantize=quantize,
         convert=tables.convert,
         simulate=tables.simulate,
         synthesize=tables.synthesize,
@@ -207,7 +206,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}", hint="mend the named line", place=str(path)) from error
+        raise ConfigError(
+            f"{path} is not TOML: {error}", hint="mend the named line", place=str(path)
+        ) from error
 
 
 def _override(data: dict[str, Any], text: str) -> None:
@@ -232,7 +233,7 @@ def _toml_value(key: str, text: str) -> Any:
         if re.fullmatch(r"[A-Za-z_][\w.<>,/-]*", text):
             return text
         raise ConfigError(
-            f"--set {key}: '{text}' is not a TOML value", hint='text needs quotes: --set \'key="some text"\''
+            f"--set {key}: '{text}' is not a TOML value", hint="text needs quotes: --set 'key=\"some text\"'"
         ) from error
     if list(parsed) != ["value"]:
         raise ConfigError(f"--set {key}: one value, please", place=key)
@@ -248,13 +249,31 @@ def _check_model(table: Any, problems: list[Problem]) -> ModelSection | None:
     if not isinstance(name, str):
         problems.append(Problem("model.name", "a model's name is needed", _models_hint()))
         return None
-    try:
-        plugin = plugins.load_plugin(plugins.MODELS, name, place="model.name")
-    except ConfigError as error:
-        problems.append(Problem("model.name", error.message, error.hint))
-        return None
-    params = _check(plugin.params, own, "model", problems)
+    params = _check_plugin(plugins.MODELS, name, own, "model", "name", problems)
     return None if params is None else ModelSection(name=name, params=params)
+
+
+def _check_quantize(table: Any, problems: list[Problem]) -> QuantizeSection | None:
+    """The [quantize] section by its front end's class; problems are appended, and nothing is raised."""
+    if not isinstance(table, dict):
+        return None  # the tables' own check has said so
+    own = dict(table)
+    name = str(own.pop("frontend", DEFAULT_FRONTEND))
+    params = _check_plugin(plugins.FRONTENDS, name, own, "quantize", "frontend", problems)
+    return None if params is None else QuantizeSection(frontend=name, params=params)
+
+
+def _check_plugin(
+    group: str, name: str, own: dict[str, Any], section: str, key: str, problems: list[Problem]
+) -> pydantic.BaseModel | None:
+    """The keys `own` of a section by the class that its plug-in brings."""
+    try:
+        plugin = plugins.load_plugin(group, name, place=f"{section}.{key}")
+    except ConfigError as error:
+        problems.append(Problem(f"{section}.{key}", error.message, error.hint))
+        return None
+    params: type[pydantic.BaseModel] = plugin.params
+    return _check(params, own, section, problems)
 
 
 def _models_hint() -> str:

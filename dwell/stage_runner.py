@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     when_it_dies(job.owned_by, _end_now)
     signal.signal(signal.SIGTERM, lambda *_: _end_now())
     events = EventWriter(Path(job.events))
-    events.write("start", pid=os.getpid())
+    events.write("start")
     started = time.monotonic()
     try:
         value = _run(job, events)
@@ -77,7 +77,10 @@ def _into_log(path: Path) -> None:
     os.dup2(null, 0)
     os.close(null)
     logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", force=True
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        force=True,
     )
 
 
@@ -88,7 +91,8 @@ def _as_known(error: Exception, log: Path) -> DwellError:
         return ResourceError("out of memory", hint="lower -j, or use a machine with more memory")
     if isinstance(error, OSError) and error.errno == 28:
         return ResourceError(
-            f"no space left on the disk of {error.filename or 'the project'}", hint="make room and build again"
+            f"no space left on the disk of {error.filename or 'the project'}",
+            hint="make room and build again",
         )
     return InternalError(f"{type(error).__name__}: {error}", log=log)
 

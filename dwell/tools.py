@@ -68,10 +68,24 @@ SPECS: dict[str, ToolSpec] = {
             ("-dumpfullversion", "-dumpversion"),
         ),
         ToolSpec("make", "builds Verilated models", True, "apt install make", ("make",)),
-        ToolSpec("perl", "runs Verilator's front end", True, "apt install perl", ("perl",), ("-e", "print $^V")),
-        ToolSpec("iverilog", "second simulator of the benches", False, "apt install iverilog", ("iverilog",), ("-V",)),
         ToolSpec(
-            "vivado", "routed resources and timing", False, "put Vivado's bin folder on PATH", ("vivado",), ("-version",)
+            "perl", "runs Verilator's front end", True, "apt install perl", ("perl",), ("-e", "print $^V")
+        ),
+        ToolSpec(
+            "iverilog",
+            "second simulator of the benches",
+            False,
+            "apt install iverilog",
+            ("iverilog",),
+            ("-V",),
+        ),
+        ToolSpec(
+            "vivado",
+            "routed resources and timing",
+            False,
+            "put Vivado's bin folder on PATH",
+            ("vivado",),
+            ("-version",),
         ),
         ToolSpec(
             "vitis_hls",
@@ -106,7 +120,9 @@ def find_tool(name: str, *, site_packages: Path | None = None) -> Tool:
     if chosen:
         path = shutil.which(chosen)
         if path is None:
-            raise ToolNotFoundError(f"${variable} names '{chosen}', which cannot be run", hint=f"unset ${variable}")
+            raise ToolNotFoundError(
+                f"${variable} names '{chosen}', which cannot be run", hint=f"unset ${variable}"
+            )
         return _checked(spec, _from_path(spec, Path(path)))
     from_wheel = _WHEELS.get(name)
     if from_wheel is not None:

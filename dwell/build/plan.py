@@ -108,7 +108,8 @@ def _usable(found: Mapping[str, plugins.Plugin], name: str, wanted_by: str) -> S
     stage = plugin.value
     if not isinstance(stage, Stage) or stage.name != name or not name.isidentifier():
         raise ConfigError(
-            f"the entry point '{name}' ({plugin.target}) is not the dwell.stage.Stage of that name", place=name
+            f"the entry point '{name}' ({plugin.target}) is not the dwell.stage.Stage of that name",
+            place=name,
         )
     return stage
 

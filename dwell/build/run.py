@@ -23,7 +23,7 @@ from dwell.environments.sync import sync
 from dwell.errors import DwellError, InternalError, ResourceError
 from dwell.guard import guarded
 from dwell.jobs import Job
-from dwell.processes import ProcessIdentity, kill_session
+from dwell.processes import ProcessIdentity, kill_tree
 from dwell.progress import Reporter
 
 _LOOK_EVERY_S = 0.1
@@ -49,9 +49,8 @@ def build(plan: Plan, *, cores: int, report: Reporter) -> BuildResult:
             _set_aside_edited(plan, report)
             pythons = _environments(plan, report)
             jobs = _write_jobs(plan, watcher)
-            path = work / "Snakefile"
-            path.write_text(snakefile(plan, jobs, pythons))
-            _run(snakemake_command(work, path, cores), work, watcher)
+            text = snakefile(plan, jobs, pythons)
+            _run(snakemake_command(work, text, cores), work, watcher)
         _link_latest(plan)
     outcomes, error = watcher.outcomes()
     return BuildResult(outcomes, error, time.monotonic() - started)
@@ -166,12 +165,11 @@ def _run(command: list[str], work: Path, watcher: Watcher) -> None:
                 time.sleep(_LOOK_EVERY_S)
             watcher.look()
         finally:
-            for session in (process.pid, *watcher.sessions()):
-                kill_session(session)
+            kill_tree(process.pid)
             process.wait()
             sweep_temporary(work / "artifacts")
-    if process.returncode != 0 and not watcher.something_failed():
-        raise InternalError("Snakemake could not run the stages", log=log)
+    if not watcher.something_failed() and not watcher.all_ended():
+        raise InternalError("Snakemake did not run all stages", log=log)
 
 
 def _environment() -> dict[str, str]:

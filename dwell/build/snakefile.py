@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,17 +34,22 @@ def snakefile(plan: Plan, jobs: Mapping[str, Path], pythons: Mapping[str, Path])
     return text
 
 
-def snakemake_command(work: Path, path: Path, cores: int) -> list[str]:
-    """The command line that builds everything in a Snakefile, all of Snakemake's own files under `work`.
+def snakemake_command(work: Path, text: str, cores: int) -> list[str]:
+    """Write a Snakefile and give the command line that builds it, all of Snakemake's own files under `work`.
 
     The path of an artifact tells whether it is up to date, so times and Snakemake's own records decide nothing;
     an artifact is whole or absent, so what a killed build marked as incomplete is not; and the caller's lock,
     which ends with its process, stands in for Snakemake's, which does not.
     """
+    path = work / "Snakefile"
+    path.write_text(text)
+    cache = work / ".snakemake" / "cache"
+    # Snakemake keeps a copy of the Snakefile there and takes it for the new one if it is young enough
+    shutil.rmtree(cache, ignore_errors=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(path), "--directory", str(work)]
     command += ["--cores", str(cores), "--scheduler", "greedy", "--nolock", "--ignore-incomplete"]
     command += ["--rerun-triggers", "mtime", "--latency-wait", "2", "--printshellcmds", "--nocolor"]
-    command += ["--runtime-source-cache-path", str(work / ".snakemake" / "cache")]
+    command += ["--runtime-source-cache-path", str(cache)]
     return command
 
 

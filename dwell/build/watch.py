@@ -39,7 +39,7 @@ class _Seen:
     """What a stage's events have told so far."""
 
     reader: EventReader
-    session: int = 0
+    begun: bool = False
     seconds: float = 0.0
     ended: bool = False
     error: DwellError | None = None
@@ -71,7 +71,7 @@ class Watcher:
     def _note(self, name: str, seen: _Seen, event: Any) -> None:
         kind = event["event"]
         if kind == "start":
-            seen.session = int(event["pid"])
+            seen.begun = True
             self.report.start(name)
         elif kind == "progress":
             self.report.update(name, float(event["fraction"]), str(event["text"]))
@@ -82,13 +82,15 @@ class Watcher:
             text = f"{seen.seconds:.1f} s" if seen.ended else f"failed after {seen.seconds:.1f} s"
             self.report.end(name, text, ok=seen.ended)
 
-    def sessions(self) -> list[int]:
-        """The sessions of the stages that have begun."""
-        return [seen.session for seen in self._seen.values() if seen.session]
-
     def something_failed(self) -> bool:
         """Whether a stage began and did not end well."""
-        return any(seen.session and not seen.ended for seen in self._seen.values())
+        return any(seen.begun and not seen.ended for seen in self._seen.values())
+
+    def all_ended(self) -> bool:
+        """Whether every pending stage ended well."""
+        return all(
+            planned.name in self._seen and self._seen[planned.name].ended for planned in self.plan.pending
+        )
 
     def outcomes(self) -> tuple[tuple[Outcome, ...], DwellError | None]:
         """What became of each stage of the plan, and the first error in the order of the stages."""
@@ -99,7 +101,7 @@ class Watcher:
         if planned.whole:
             return Outcome(planned.name, "cached", 0.0, planned.path)
         seen = self._seen.get(planned.name)
-        if seen is None or not seen.session:
+        if seen is None or not seen.begun:
             return Outcome(planned.name, "skipped", 0.0, None)
         log = self.log(planned)
         if seen.ended:

@@ -87,12 +87,16 @@ def simulate_command(
     vectors: Annotated[
         Path | None, typer.Option(metavar="FILE.npz", help="Inputs `x`, and `y` to compare with.")
     ] = None,
-    level: Annotated[Level, typer.Option(help="The core in bulk, the cocotb bench, or a board.")] = Level.CORE,
+    level: Annotated[
+        Level, typer.Option(help="The core in bulk, the cocotb bench, or a board.")
+    ] = Level.CORE,
     stalls: Annotated[bool, typer.Option("--stalls", help="Random gaps and back-pressure.")] = False,
     allow_edited: Annotated[
         bool, typer.Option("--allow-edited", help="Simulate a design that was changed after it was built.")
     ] = False,
-    count: Annotated[int, typer.Option(min=1, help="How many windows to make up without --vectors.")] = 10_000,
+    count: Annotated[
+        int, typer.Option(min=1, help="How many windows to make up without --vectors.")
+    ] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="The seed of made-up windows and of stalls.")] = 1,
     simulator: Annotated[str, typer.Option(help="verilator, or icarus for the bench.")] = "verilator",
     out: Annotated[
@@ -103,7 +107,9 @@ def simulate_command(
     """Compare a design's Verilog with its golden model: rungs 4, 5 and 6."""
     if level is Level.BOARD:
         raise NotBuiltYetError(
-            "the simulated board is not built yet", hint="use --level core or --level bench", place="--level board"
+            "the simulated board is not built yet",
+            hint="use --level core or --level bench",
+            place="--level board",
         )
     args = {
         "design": _existing(design, "design"),

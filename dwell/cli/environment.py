@@ -47,7 +47,9 @@ def doctor_command(json: JsonOption = False) -> None:
     if json:
         print_json(found)
         return
-    typer.echo(f"dwell {found['dwell']}, Python {found['python']}, environments in {found['environments_root']}\n")
+    typer.echo(
+        f"dwell {found['dwell']}, Python {found['python']}, environments in {found['environments_root']}\n"
+    )
     for title in ("tools", "environments", "plugins"):
         print_table(title, ("", "name", "version", "for", "reason"), [_row(entry) for entry in found[title]])
         typer.echo("")
@@ -55,7 +57,7 @@ def doctor_command(json: JsonOption = False) -> None:
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
-    mark = "[green]✔[/]" if entry["ok"] else ("[red]✘[/]" if entry["required"] else "[yellow]–[/]")
+    mark = "[green]✔[/]" if entry["ok"] else ("[red]✘[/]" if entry["required"] else "[yellow]-[/]")
     version = entry.get("version") or entry.get("lock") or ""
     purpose = entry.get("purpose") or entry.get("group") or ""
     need = "" if entry["required"] else " (optional)"

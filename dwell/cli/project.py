@@ -34,7 +34,9 @@ def init_command(
     templates = Path(str(resources.files("dwell.templates")))
     known = sorted(path.parent.name for path in templates.glob(f"*/{FILE_NAME}"))
     if model not in known:
-        raise ConfigError(f"there is no example for a model '{model}'", hint=nearest(model, known), place="--model")
+        raise ConfigError(
+            f"there is no example for a model '{model}'", hint=nearest(model, known), place="--model"
+        )
     target = directory / FILE_NAME
     if target.exists():
         raise ConfigError(f"{target} is there already", hint="choose another folder", place=str(target))
@@ -50,7 +52,9 @@ def init_command(
 
 def build_command(
     project: Annotated[Path, typer.Argument(help="A project's folder, or its dwell.toml.")] = Path(),
-    until: Annotated[str | None, typer.Option(metavar="STAGE", help="Build only what leads to STAGE.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="Build only what leads to STAGE.")
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="K=V", help="Override section.key by a TOML value.")
     ] = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import platformdirs
 
 import dwell
+from dwell.environments.link import link_digest
 from dwell.environments.lock import Lock, installed_in, missing_pins
 
 MARKER = "dwell-environment.json"
@@ -70,13 +70,6 @@ def environment_path(lock: Lock) -> Path:
     return environments_root() / f"{lock.name}-{lock.digest[:12]}"
 
 
-def source_digest() -> str:
-    """What decides how dwell is made importable: where it is, and what its pyproject declares."""
-    root = checkout()
-    text = (root / "pyproject.toml").read_bytes() if root else b""
-    return hashlib.sha256(str(root or Path(dwell.__file__).parent).encode() + text).hexdigest()
-
-
 def locate(lock: Lock) -> Environment:
     """The environment of a lock: the running interpreter if it meets the lock, else the one under the root."""
     running = installed_in({Path(p) for p in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))})
@@ -96,8 +89,8 @@ def _why_not_ready(path: Path, lock: Lock) -> str:
         marker = json.loads((path / MARKER).read_text())
     except (OSError, ValueError):
         return f"its making was interrupted: {again}"
-    if marker.get("source") != source_digest():
-        return f"dwell's own declaration changed since: {again}"
+    if marker.get("source") != link_digest():
+        return f"dwell was installed anew since: {again}"
     if not (path / "bin" / "python").exists():
         return f"its Python is gone: {again}"
     return ""

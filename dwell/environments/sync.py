@@ -12,26 +12,23 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import filelock
 
-import dwell
+from dwell.environments.link import link_digest, link_into
 from dwell.environments.locate import (
     MARKER,
     Environment,
-    checkout,
     environment_path,
     environments_root,
     locate,
     site_packages,
-    source_digest,
 )
 from dwell.environments.lock import Lock, installed_in, missing_pins
-from dwell.errors import ConfigError, ResourceError, ToolFailedError
+from dwell.errors import ResourceError, ToolFailedError
 from dwell.guard import guarded
-from dwell.processes import kill_session
+from dwell.processes import kill_tree
 from dwell.progress import Reporter
 
 _TAIL_LINES = 15
@@ -76,14 +73,14 @@ def _make(lock: Lock, path: Path, report: Reporter) -> None:
         if not _packages_whole(lock, path):
             log.write_text("")
             shutil.rmtree(path, ignore_errors=True)
-            _run("venv", [sys.executable, "-I", "-m", "venv", str(path)], log)
+            _run("venv", [sys.executable, "-I", "-m", "venv", "--without-pip", str(path)], log)
             _install(lock, path, log, report)
         report.update(lock.name, 1.0, "linking dwell")
-        _link(path, log)
+        link_into(site_packages(path))
     except BaseException:
         report.end(lock.name, f"failed; log: {log}", ok=False)
         raise
-    marker = {"name": lock.name, "lock": lock.digest, "source": source_digest(), "packages": len(lock.pins)}
+    marker = {"name": lock.name, "lock": lock.digest, "source": link_digest(), "packages": len(lock.pins)}
     temporary = path / f"{MARKER}.new"
     temporary.write_text(json.dumps(marker, indent=1) + "\n")
     temporary.replace(path / MARKER)
@@ -96,7 +93,9 @@ def _packages_whole(lock: Lock, path: Path) -> bool:
 
 
 def _install(lock: Lock, path: Path, log: Path, report: Reporter) -> None:
-    command = [str(path / "bin" / "python"), "-I", "-m", "pip", "install", "--no-deps", "--no-input"]
+    # this interpreter's pip installs into the other one: bootstrapping one there takes longer than a small lock
+    command = [sys.executable, "-I", "-m", "pip", "--python", str(path / "bin" / "python")]
+    command += ["install", "--no-deps", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar", "off", "-r", str(lock.path)]
     with _count_packages(lock, path, report):
         try:
@@ -109,7 +108,10 @@ def _install(lock: Lock, path: Path, log: Path, report: Reporter) -> None:
     missing = missing_pins(lock, installed_in([site_packages(path)]))
     if missing:
         raise ToolFailedError(
-            f"pip install of {missing[0]}", log=log, tail="pip ended well, but did not install it", hint=f"see {log}"
+            f"pip install of {missing[0]}",
+            log=log,
+            tail="pip ended well, but did not install it",
+            hint=f"see {log}",
         )
 
 
@@ -148,7 +150,7 @@ def _run(tool: str, command: list[str], log: Path) -> None:
         try:
             code = process.wait()
         finally:
-            kill_session(process.pid)
+            kill_tree(process.pid)
     if code != 0:
         raise _failure(tool, log)
 
@@ -157,7 +159,9 @@ def _failure(tool: str, log: Path) -> ToolFailedError | ResourceError:
     text = log.read_text(errors="replace")
     tail = "\n".join(text.splitlines()[-_TAIL_LINES:])
     if "No space left on device" in tail:
-        return ResourceError("no space left on the disk", hint="make room, or set $DWELL_ENVS", place=str(log))
+        return ResourceError(
+            "no space left on the disk", hint="make room, or set $DWELL_ENVS", place=str(log)
+        )
     package = failing_package(text)
     return ToolFailedError(
         f"{tool} of {package}" if package else tool,
@@ -183,26 +187,6 @@ def failing_package(log_text: str) -> str:
             return str(found[-1]).rstrip(".,")
     collecting = re.findall(r"^(?:Collecting|Processing|Downloading) (\S+)", log_text, re.MULTILINE)
     return Path(str(collecting[-1])).name if collecting and "Installing collected" not in log_text else ""
-
-
-def _link(path: Path, log: Path) -> None:
-    """Make this very dwell importable in the environment, entry points included."""
-    root = checkout()
-    if root is not None:
-        command = [str(path / "bin" / "python"), "-I", "-m", "pip", "install", "--no-deps", "--no-input"]
-        command += ["--disable-pip-version-check", "--no-build-isolation", "--editable", str(root)]
-        _run("pip install of dwell", command, log)
-        return
-    package = Path(dwell.__file__).resolve().parent
-    information = getattr(metadata.distribution("dwell"), "_path", None)
-    if information is None:
-        raise ConfigError("dwell's own installation cannot be found", hint="reinstall dwell with pip")
-    folder = path / "dwell"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    (folder / "dwell").symlink_to(package)
-    (folder / Path(information).name).symlink_to(Path(information).resolve())
-    (site_packages(path) / "dwell.pth").write_text(f"{folder}\n")
 
 
 def _settle(lock: Lock, path: Path) -> None:

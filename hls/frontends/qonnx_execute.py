@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,10 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 
-def execute_qonnx(
-    path: Path, frames: npt.ArrayLike, tensors: Sequence[str]
-) -> Iterator[Mapping[str, Floats]]:
-    """Run the file frame by frame and yield the named tensors, channels-last and without a batch axis.
+def execute_qonnx(path: Path, frames: npt.ArrayLike, places: Sequence[str]) -> dict[str, Floats]:
+    """Run the file frame by frame: the named tensors and, as ``""``, the output, channels-last, (N, …) each.
 
-    `frames` is (N, H, W, C) of the size the file was exported for. The output is found under ``""``.
+    `frames` is (N, H, W, C) of the size the file was exported for.
     """
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
@@ -24,11 +22,13 @@ def execute_qonnx(
 
     model = ModelWrapper(str(path)).transform(InferShapes())
     entry, output = model.graph.input[0].name, model.graph.output[0].name
+    found: dict[str, list[Floats]] = {name: [] for name in (*places, "")}
     for frame in np.asarray(frames, dtype=np.float32):
         fed = np.ascontiguousarray(frame.transpose(2, 0, 1)[None])
         context = execute_onnx(model, {entry: fed}, return_full_exec_context=True)
-        found = {name: _channels_last(context[name]) for name in tensors}
-        yield found | {"": _channels_last(context[output])}
+        for name, values in found.items():
+            values.append(_channels_last(context[name or output]))
+    return {name: np.stack(values) for name, values in found.items()}
 
 
 def _channels_last(value: npt.NDArray[np.generic]) -> Floats:

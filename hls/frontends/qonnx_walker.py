@@ -197,7 +197,6 @@ class _Walker:
                 place="convert.input_type",
             )
         self._at[graph.input] = self._build.input("input", frame, self._input_type)
-        self._quantizers.append(("input", "input"))
 
     def _enter_quantized(self, node: OnnxNode, frame: tuple[int, int, int]) -> None:
         spec = self._spec(node)
@@ -212,7 +211,7 @@ class _Walker:
             )
         at = self._build.input("input", frame, kind, spec.rounding, spec.overflow)
         self._at[self._graph.input] = self._at[node.outputs[0]] = at
-        self._quantizers.append((self._names.get(node.outputs[0], "input"), at))
+        self._quantizers.append((self._names.get(node.outputs[0], node.outputs[0]), at))
 
     # ---- nodes
 
@@ -249,7 +248,7 @@ class _Walker:
         types = [spec.kind(e) for e in exponents]
         at = self._build.cast(self._fresh("act"), source, types, spec.rounding, spec.overflow)
         self._at[node.outputs[0]] = at
-        self._quantizers.append((self._names.get(node.outputs[0], at), at))
+        self._quantizers.append((self._names.get(node.outputs[0], node.outputs[0]), at))
 
     def _spec(self, node: OnnxNode) -> QuantSpec:
         if len(node.inputs) != 4 or any(name not in self._graph.constants for name in node.inputs[1:]):

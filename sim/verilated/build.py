@@ -69,7 +69,7 @@ def _driver_source() -> bytes:
 
 def _verilate(verilator: Verilator, top: str, sources: Sequence[Path], work: Path, log: Path) -> None:
     names = [str(path.resolve()) for path in sources]
-    argv = [*verilator.command, *_VERILATOR_FLAGS, "--top-module", top, "-Mdir", str(work), *names]
+    argv = [*verilator.tool.command, *_VERILATOR_FLAGS, "--top-module", top, "-Mdir", str(work), *names]
     _run("Verilator", argv, log, work, verilator)
 
 

@@ -1,0 +1,66 @@
+# `make demo` goes from a clean clone to a verified design and its report; `make help` lists the rest.
+PYTHON ?= python3.11
+JOBS ?= 2
+ENVS := $(if $(DWELL_ENVS),$(DWELL_ENVS),.envs)
+DWELL := .venv/bin/dwell
+BUILD_PY := $(ENVS)/build/bin/python
+PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: help install demo test test-fast test-all lint bench clean
+
+help:
+	@printf '%s\n' \
+	  'make demo       install, build examples/vacancy, print the figures and where the report is' \
+	  'make test       all tests but the slow ones' \
+	  'make test-fast  the quick subset, under two minutes' \
+	  'make test-all   every test' \
+	  'make lint       ruff, and mypy on the built wheel' \
+	  'make bench      the figures, measured' \
+	  'make clean      remove what builds and tests leave; environments stay'
+
+# The light core. Touched last, so that an interrupted install is done again.
+.venv/dwell-installed: envs/core.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(PIP) install --no-deps --requirement envs/core.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+install: .venv/dwell-installed
+	$(DWELL) env sync build
+
+demo:
+	@start=$$(date +%s); \
+	$(MAKE) --no-print-directory install; \
+	installed=$$(date +%s); \
+	$(DWELL) build examples/vacancy --jobs $(JOBS); \
+	built=$$(date +%s); \
+	if [ -f bench/figures.py ]; then $(BUILD_PY) bench/figures.py examples/vacancy; fi; \
+	echo "install: $$((installed - start)) s, work: $$((built - installed)) s"
+
+test: install
+	$(BUILD_PY) -m pytest -m "not slow" -n $(JOBS) --junitxml=build/junit.xml
+
+test-fast: install
+	$(BUILD_PY) -m pytest -m "fast and not slow" -n $(JOBS)
+
+test-all: install
+	$(BUILD_PY) -m pytest -n $(JOBS) --junitxml=build/junit.xml
+
+# Mypy cannot follow the mapping of folders to packages: it reads the wheel, unpacked.
+lint: install
+	$(BUILD_PY) -m ruff check .
+	$(BUILD_PY) -m ruff format --check .
+	rm -rf build/lint build/lib
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir build/lint .
+	$(BUILD_PY) -m zipfile -e build/lint/dwell-*.whl build/lint/tree
+	rm -rf build/lint/tree/dwell/{models,quantize,firmware,sim,host}
+	cd build/lint/tree && $(abspath $(BUILD_PY)) -m mypy --config-file ../../../pyproject.toml --cache-dir ../../../.mypy_cache dwell
+
+bench: install
+	set -- bench/*.py; for script do echo "== $$script"; $(BUILD_PY) "$$script"; done
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis examples/*/.dwell
+	find . -name __pycache__ -not -path './.envs/*' -not -path './.venv/*' -prune -exec rm -rf {} +

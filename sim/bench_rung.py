@@ -1,0 +1,198 @@
+"""Rung 5: cocotb on the whole design, with gaps, back-pressure, resets and frames cut short."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from dwell.errors import DwellError, ToolFailedError, VerificationError
+from dwell.sim.bench.plan import Plan, make_plans
+from dwell.sim.bench.run import (
+    Outcome,
+    Simulator,
+    build_bench,
+    find_waves,
+    icarus_simulator,
+    merge_junit,
+    run_bench,
+    verilator_simulator,
+)
+from dwell.sim.compare import Timing, measure, mismatch_error, require_timing
+from dwell.sim.dut import Dut
+from dwell.sim.results import RungResult
+from dwell.sim.workload import Frame
+
+ICARUS_BEATS = 1_500
+"""Beats for Icarus, which is some hundred times slower than a Verilated model on a real network."""
+
+_log = logging.getLogger("dwell.simulate")
+
+Progress = Callable[[float, str], None]
+
+
+def _quiet(fraction: float, text: str) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class _Played:
+    """One simulator's share of a climbed rung."""
+
+    label: str
+    windows: Mapping[str, int]
+    timing: Timing
+    clocks: int
+    seconds: float
+    junit: Path
+
+
+def climb_bench(
+    dut: Dut,
+    frames: Sequence[Frame],
+    *,
+    seed: int,
+    stalls: bool,
+    simulators: Sequence[str],
+    out: Path,
+    progress: Progress = _quiet,
+) -> RungResult:
+    """Play `frames` on each of `simulators` and compare every decision with the QModel's.
+
+    Icarus is left out where it is not installed, and said to be so. `out/junit.xml` is written always,
+    `out/waves_<simulator>.*` when a run fails. Raises `VerificationError` with the first mismatch, on a
+    protocol fault, a deadlock, or a latency or interval that is not that of design.json.
+    """
+    chosen = [verilator_simulator()] if "verilator" in simulators else []
+    missing = []
+    if "icarus" in simulators:
+        try:
+            chosen.append(icarus_simulator())
+        except DwellError:
+            if not chosen:
+                raise
+            missing.append("icarus")
+    out.mkdir(parents=True, exist_ok=True)
+    played: dict[str, _Played] = {}
+    junit: dict[str, Path] = {}
+    with tempfile.TemporaryDirectory(prefix="dwell-bench-") as name:
+        try:
+            for index, simulator in enumerate(chosen):
+
+                def say(fraction: float, text: str, at: int = index, label: str = simulator.label) -> None:
+                    progress((at + fraction) / len(chosen), f"{label}: {text}")
+
+                beats = ICARUS_BEATS if simulator.name == "icarus" else None
+                plans = make_plans(dut, frames, stalls=stalls, most_beats=beats)
+                folder = Path(name) / simulator.name
+                junit[simulator.name] = folder / "junit.xml"
+                played[simulator.name] = _play(dut, simulator, plans, folder, out, seed, say)
+        finally:
+            merge_junit({key: path for key, path in junit.items() if path.is_file()}, out / "junit.xml")
+    return _result(played, missing, stalls, seed)
+
+
+def _play(
+    dut: Dut, simulator: Simulator, plans: Sequence[Plan], folder: Path, out: Path, seed: int, say: Progress
+) -> _Played:
+    by = f"cocotb on {simulator.label}"
+    say(0.05, "building")
+    build = build_bench(dut, simulator)
+    say(0.5, "running")
+    start = time.perf_counter()
+    outcome = run_bench(dut, simulator, [plan.phase for plan in plans], build=build, folder=folder, seed=seed)
+    seconds = time.perf_counter() - start
+    try:
+        windows = _check(dut, plans, outcome, by)
+        timing = measure(plans[0].segments[0][0], outcome.records["full_speed"])
+        require_timing(dut, timing, by=by)
+    except VerificationError as error:
+        say(0.8, "keeping the waves of the failure")
+        error.hint = _keep_waves(dut, simulator, plans, outcome, folder, out, seed)
+        raise
+    clocks = sum(record.clocks for record in outcome.records.values())
+    return _Played(simulator.label, windows, timing, clocks, seconds, outcome.junit)
+
+
+def _check(dut: Dut, plans: Sequence[Plan], outcome: Outcome, by: str) -> dict[str, int]:
+    """Decisions compared by phase; raises `VerificationError` at the first phase that is not right.
+
+    The bench has compared inside the simulator; here the records are compared again, and a test that did
+    not run, or passed without its decisions, is a failure too.
+    """
+    windows = {}
+    for plan in plans:
+        name = plan.phase.name
+        record, failure = outcome.records.get(name), outcome.failures.get(name, "")
+        where = f"{by}, phase {name}"
+        if record is None:
+            if failure:
+                raise VerificationError(
+                    f"{dut.name} in {where}: {failure}", first_mismatch={"phase": name, "fault": failure}
+                )
+            raise ToolFailedError(by, log=outcome.junit, tail=f"the test {name} left no record")
+        found = plan.compare(record.beats)
+        if found.mismatches or failure:
+            raise mismatch_error(dut, found, by=where, fault=failure if _is_fault(failure) else "")
+        if name not in outcome.passed:
+            raise ToolFailedError(by, log=outcome.junit, tail=f"the test {name} did not pass, and did not fail")
+        windows[name] = found.compared
+    return windows
+
+
+def _is_fault(failure: str) -> bool:
+    """Whether a test failed on a rule of the protocol, not on the comparison, which is told better here."""
+    return bool(failure) and "expected data, flags" not in failure
+
+
+def _keep_waves(
+    dut: Dut, simulator: Simulator, plans: Sequence[Plan], outcome: Outcome, folder: Path, out: Path, seed: int
+) -> str:
+    """Run the failing phases again with waves. Returns the hint that says where they are."""
+    failing = [p.phase for p in plans if p.phase.name not in outcome.passed] or [plans[0].phase]
+    again = folder / "waves"
+    try:
+        build = build_bench(dut, simulator, waves=True)
+        run_bench(dut, simulator, failing[:1], build=build, folder=again, seed=seed, waves=True)
+        found = find_waves(again, build)
+        if found is None:
+            return f"no waves came out of {simulator.label}"
+        kept = out / f"waves_{simulator.name}{found.suffix}"
+        shutil.copyfile(found, kept)
+        found.unlink()
+    except DwellError as error:
+        _log.warning("the waves of the failure could not be kept: %s", error)
+        return f"the waves could not be kept: {error}"
+    return f"the waves of phase {failing[0].name} are in {kept.name}, beside junit.xml in {out}"
+
+
+def _result(played: Mapping[str, _Played], missing: Sequence[str], stalls: bool, seed: int) -> RungResult:
+    first = next(iter(played.values()))
+    windows = sum(sum(one.windows.values()) for one in played.values())
+    labels = ", ".join(one.label for one in played.values())
+    detail: dict[str, object] = {
+        "phases": {name: dict(one.windows) for name, one in played.items()},
+        "latency_least": first.timing.latency_least,
+        "stalls": stalls,
+        "seed": seed,
+        "not_installed": list(missing),
+        "junit": "junit.xml",
+    }
+    return RungResult(
+        5,
+        "cocotb on the wrapped design",
+        "bench",
+        windows,
+        0,
+        first.timing.latency_cycles,
+        first.timing.ii_cycles,
+        sum(one.clocks for one in played.values()),
+        sum(one.seconds for one in played.values()),
+        f"cocotb {metadata.version('cocotb')} on {labels}",
+        detail,
+    )
