@@ -103,6 +103,7 @@ class Column:
         values = InstrumentDevice.ValueManager()
         self.instrument = _Instrument(_ID, values, InstrumentDevice.AxisManager(), _Generator())
         self.instrument.channels = settings.losses.channels
+        self.set_blanked(True)  # the beam waits for somebody to want it
         self.instrument.SetVal("C10", 0.0)
         self.instrument.SetVal("EHT", settings.losses.beam_kV * 1e3)
         self.instrument.SetVal("ConvergenceAngle", settings.imaging.convergence_mrad * 1e-3)
