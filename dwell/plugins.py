@@ -11,10 +11,12 @@ from dwell.errors import ConfigError, nearest
 
 STAGES = "dwell.stages"
 MODELS = "dwell.models"
+QUANTIZERS = "dwell.quantizers"
 FRONTENDS = "dwell.frontends"
 GROUPS = (
     STAGES,
     MODELS,
+    QUANTIZERS,
     FRONTENDS,
     "dwell.backends",
     "dwell.boards",

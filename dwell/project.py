@@ -259,7 +259,7 @@ def _check_quantize(table: Any, problems: list[Problem]) -> QuantizeSection | No
         return None  # the tables' own check has said so
     own = dict(table)
     name = str(own.pop("frontend", DEFAULT_FRONTEND))
-    params = _check_plugin(plugins.FRONTENDS, name, own, "quantize", "frontend", problems)
+    params = _check_plugin(plugins.QUANTIZERS, name, own, "quantize", "frontend", problems)
     return None if params is None else QuantizeSection(frontend=name, params=params)
 
 

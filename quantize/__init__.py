@@ -1,1 +1,1 @@
-"""Quantization-aware training."""
+"""Quantization-aware training: from the float network to a quantized one in its own framework."""

@@ -28,7 +28,7 @@ from dwell.sim.dut import Dut
 from dwell.sim.results import RungResult
 from dwell.sim.workload import Frame
 
-ICARUS_BEATS = 1_500
+ICARUS_BEATS = 800
 """Beats for Icarus, which is some hundred times slower than a Verilated model on a real network."""
 
 _log = logging.getLogger("dwell.simulate")

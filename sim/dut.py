@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
+from dwell.hls.design import Design, StreamPort
 from dwell.hls.qmodel import QModel
 
 
@@ -44,3 +46,32 @@ class Dut:
         if not self.streams:
             return 1
         return (shape[0] - self.window[0] + 1) * (shape[1] - self.window[1] + 1)
+
+
+def load_dut(directory: Path, *, allow_edited: bool = False) -> Dut:
+    """Read a design directory.
+
+    Raises `ConfigError` if it is none, `DesignEditedError` if it was edited, unless `allow_edited`.
+    """
+    design = Design.load(directory, allow_edited=allow_edited)
+    streams = design.style == "stream"
+    return Dut(
+        name=design.name,
+        top=design.top,
+        sources=design.sources,
+        style=design.style,
+        input=_port(design.input, streams, sign_extend=False),
+        output=_port(design.output, streams, sign_extend=True),
+        window=design.window,
+        max_width=design.max_width,
+        latency_cycles=design.latency_cycles,
+        ii_cycles=design.ii_cycles,
+        model=design.qmodel(),
+    )
+
+
+def _port(port: StreamPort, streams: bool, *, sign_extend: bool) -> Port:
+    """A beat holds the channels of a pixel, or a whole sample."""
+    channels = port.shape[-1] if streams else prod(port.shape)
+    kind = port.type
+    return Port((kind.width,) * channels, (kind.signed,) * channels, port.tdata_bits // 8, sign_extend)

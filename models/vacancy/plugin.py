@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dwell.models import metric
 from dwell.models.vacancy import dataset, network, training
 from dwell.models.vacancy.network import Architecture
 from dwell.models.vacancy.params import VacancyParams
@@ -88,6 +89,18 @@ class VacancyModel:
     def score(self, model: torch.nn.Module, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores (N, h, w) of a torch module on frames (N, H, W)."""
         return training.score(model, frames)
+
+    def recall(
+        self, scores: NDArray[np.float32], data: dataset.FrameSet, params: VacancyParams
+    ) -> float:
+        """Recall of scores (N, h, w) on a set at one false alarm in 10,000 pixels; see `dwell.models.metric`."""
+        window = self.architecture(params).window
+        found = metric.decide(scores, data.vacancies, data.specimen, data.pixel_A, window=window)
+        return float(np.mean(found.feature >= metric.threshold_at(found.clean, 1e-4)))
+
+    def focal_gamma(self, params: VacancyParams) -> float:
+        """The exponent of the loss in `dwell.models.vacancy.training`."""
+        return params.training.focal_gamma
 
 
 MODEL = VacancyModel()

@@ -19,7 +19,9 @@ TEST_MODULE = "dwell.sim.bench.axis_bench"
 _PORTS = "`verilator_config\n" + "".join(
     f'public_flat_rw -module "{{top}}" -var "{name}"\n' for name in ("aclk", "aresetn", "s_axis_*", "m_axis_*")
 )
-_VERILATOR_ARGS = ("--no-public-flat-rw", "-O3", "--x-assign", "fast", "--x-initial", "unique", "-Wno-fatal")
+_VERILATOR_ARGS = (
+    "--no-public-flat-rw", "--no-timing", "-O3", "--x-assign", "fast", "--x-initial", "unique", "-Wno-fatal",
+)  # fmt: skip
 _TIMESCALE = ("1ns", "1ps")
 
 

@@ -1,0 +1,71 @@
+"""What the stages `convert` and `emulate` do."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from dwell.hls.backends import parse_input_type
+from dwell.hls.design import Design
+from dwell.hls.frontends.network import network_from_artifact
+from dwell.hls.gate import climb, write_rung
+from dwell.hls.synthesis import load_board
+from dwell.stage import StageContext
+
+#: Windows on which the emulation is compared.
+EMULATED_WINDOWS = 10_000
+
+
+def run_convert(ctx: StageContext) -> Mapping[str, Any]:
+    """The quantized network becomes an integer graph, climbs rung 2, and becomes a design."""
+    from dwell.hls.rtl import RtlOptions, write_design
+
+    params = ctx.params
+    ctx.progress(0.05, "reading the network")
+    network = network_from_artifact(ctx.inputs["quantize"], parse_input_type(params.get("input_type")))
+    model = network.read(str(params["name"]))
+    for note in model.notes:
+        ctx.log.info("%s", note)
+    ctx.progress(0.3, "rung 2: codes at every quantizer")
+    rung = climb(model, network)
+    ctx.progress(0.6, "Verilog")
+    options = RtlOptions(
+        style=params["style"],
+        latency_cutoff=float(params["latency_cutoff"]),
+        max_width=int(params["max_width"]),
+        clock_mhz=float(params["clock_mhz"]),
+        board=str(params["board"]),
+    )
+    design = write_design(model, options, ctx.out)
+    write_rung(rung, ctx.out)
+    return {
+        "latency_cycles": design.latency_cycles,
+        "ii_cycles": design.ii_cycles,
+        "window": list(design.window),
+        "rung2_compared": rung["compared"],
+        "qmodel_digest": model.digest(),
+    }
+
+
+def run_emulate(ctx: StageContext) -> Mapping[str, Any]:
+    """The same network as an hls4ml project; its emulation climbs rung 3."""
+    from dwell.hls import hls4ml_project as project
+
+    model = Design.load(ctx.inputs["convert"]).qmodel()
+    network = network_from_artifact(ctx.inputs["quantize"])
+    options = project.ProjectOptions(
+        name=str(ctx.params["name"]),
+        part=load_board(str(ctx.params["board"])).part,
+        clock_mhz=float(ctx.params["clock_mhz"]),
+    )
+    ctx.progress(0.1, "hls4ml project")
+    folder = ctx.out / "project"
+    graph = project.write_project(model, network, options, folder)
+    ctx.progress(0.4, "g++")
+    begin = time.monotonic()
+    rung = project.emulate(model, network, graph, folder, EMULATED_WINDOWS)
+    (ctx.out / "rung3.json").write_text(json.dumps(rung, indent=1, sort_keys=True) + "\n")
+    write_rung(rung, ctx.out)
+    return {"rung3_compared": rung["compared"], "emulation_seconds": round(time.monotonic() - begin, 1)}

@@ -1,0 +1,71 @@
+"""The stages of this room: from a quantized network to a design, its emulation and its synthesis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dwell.project import Project
+from dwell.stage import Stage
+
+
+def _convert_params(project: Project) -> dict[str, Any]:
+    chosen = project.convert
+    return {
+        "name": project.name,
+        "backend": chosen.backend,
+        "style": chosen.style,
+        "input_type": chosen.input_type,
+        "clock_mhz": chosen.clock_mhz,
+        "latency_cutoff": chosen.latency_cutoff,
+        "max_width": chosen.max_width,
+        "board": project.board.name,
+    }
+
+
+def _emulate_params(project: Project) -> dict[str, Any]:
+    return {"name": project.name, "clock_mhz": project.convert.clock_mhz, "board": project.board.name}
+
+
+def _synthesize_params(project: Project) -> dict[str, Any]:
+    return {"tool": project.synthesize.tool, "board": project.board.name}
+
+
+CONVERT = Stage(
+    name="convert",
+    environment="build",
+    inputs=("quantize",),
+    run="dwell.hls.run_stages:run_convert",
+    code=(
+        "dwell.hls.design",
+        "dwell.hls.frontends",
+        "dwell.hls.gate",
+        "dwell.hls.qmodel",
+        "dwell.hls.rtl",
+        "dwell.hls.run_stages",
+    ),
+    params=_convert_params,
+)
+
+EMULATE = Stage(
+    name="emulate",
+    environment="build",
+    inputs=("quantize", "convert"),
+    run="dwell.hls.run_stages:run_emulate",
+    code=(
+        "dwell.hls.frontends",
+        "dwell.hls.gate",
+        "dwell.hls.hls4ml_project",
+        "dwell.hls.qmodel",
+        "dwell.hls.run_stages",
+    ),
+    params=_emulate_params,
+)
+
+SYNTHESIZE = Stage(
+    name="synthesize",
+    environment="build",
+    inputs=("convert",),
+    run="dwell.hls.commands_synth:run_synthesize",
+    code=("dwell.hls.commands_synth", "dwell.hls.design", "dwell.hls.synthesis", "dwell.hls.yosys_worker"),
+    params=_synthesize_params,
+)
