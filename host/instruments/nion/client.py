@@ -108,7 +108,7 @@ class NionInstrument:
                 for k, values in enumerate(pixels):
                     yield Row(int(got["frames"][k]), int(got["lines"][k]), values, float(got["finished_s"][k]))
         finally:
-            if not over:
+            if not over and not self._rows.silent:
                 with contextlib.suppress(DeviceError):
                     self.stop_scan()
 
@@ -155,12 +155,16 @@ class NionInstrument:
         if self._closed:
             return
         self._closed = True
+        answers = not (self._commands.silent or self._rows.silent)
         with contextlib.suppress(DeviceError):
-            if self._process.alive:
+            if self._process.alive and answers:
                 self._commands.call("shut_down")
         self._commands.close()
         self._rows.close()
-        self._process.stop()
+        if answers:
+            self._process.stop()
+        else:
+            self._process.kill()
 
     def __enter__(self) -> NionInstrument:
         return self
@@ -177,6 +181,7 @@ class _Link:
         self._turn = threading.Lock()
         self._proxy = _connect(process.uri, certificates)
         self._used_s = time.monotonic()
+        self.silent = False  # whether the last call had no answer in time
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Call a method of the microscope. Raises `DeviceError`: it refused, or did not answer in time, or is dead."""
@@ -189,6 +194,7 @@ class _Link:
                     self._proxy._pyroRelease()
                 result = getattr(self._proxy, name)(*arguments)
                 self._used_s = time.monotonic()
+                self.silent = False
                 return result
             except (ValueError, RuntimeError) as error:
                 raise DeviceError(f"the microscope refused: {error}", place=name) from error
@@ -205,6 +211,7 @@ class _Link:
         if end:
             return DeviceError(f"the microscope {end}", hint=f"its last words are in {self._process.log}", place=name)
         if isinstance(error, Pyro5.errors.TimeoutError | TimeoutError):
+            self.silent = True
             return DeviceError(f"the microscope did not answer '{name}' within {_TIMEOUT_S:g} s", place=name)
         return DeviceError(f"the link to the microscope failed: {error}", place=name)
 
