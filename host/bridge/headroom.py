@@ -8,8 +8,8 @@ from pathlib import Path
 from dwell.errors import ResourceError
 
 #: Kept ahead of the file's end: enough to write what is in memory, the counters and the end of the record.
-MARGIN_BYTES = 2 << 20
-STEP_BYTES = 4 << 20
+MARGIN_BYTES = 4 << 20
+STEP_BYTES = 8 << 20
 
 
 class Headroom:

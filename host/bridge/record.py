@@ -1,12 +1,13 @@
 """The record of a run: one HDF5 file with units, digests, rows, events, commands, spectra and counters.
 
-It is written so that a reader may open it at any time (single writer, multiple readers), and so that what was
-flushed before a `kill -9` can be read after it. `open_record` reads a file of either kind.
+What happens gathers in memory and is written four times a second, so that the loop seldom waits for the disk. A reader
+may open the file at any time (single writer, multiple readers); after a `kill -9` all but the last `FLUSH_S` is there. `open_record` reads a file of either kind.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import time
 from collections.abc import Mapping
@@ -35,6 +36,37 @@ COMMAND_TYPE = np.dtype([("kind", "S16"), ("reason", "S16"), ("x_nm", "<f8"), ("
                          ("received_s", "<f8"), ("finished_s", "<f8"), ("spectrum", "<i8")])
 _TABLE_CHUNK = 256
 _OVERHEAD = 1 << 16  # bytes of HDF5's own for one write
+
+
+class _Table:
+    """A dataset that grows, and what is to be appended to it at the next write."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+        self._written = 0
+        self._waiting: list[Any] = []
+
+    def append(self, value: Any) -> int:
+        """Its row in the dataset."""
+        self._waiting.append(value)
+        return self._written + len(self._waiting) - 1
+
+    def coming(self) -> int:
+        """Bytes that `write` may add to the file, at most."""
+        if not self._waiting:
+            return 0
+        chunk = int(np.prod(self._data.chunks))
+        each = int(np.prod(self._data.shape[1:]))
+        return (len(self._waiting) * each + 2 * chunk) * int(self._data.dtype.itemsize)
+
+    def write(self) -> None:
+        """Append what waits."""
+        if not self._waiting:
+            return
+        values, self._waiting = np.array(self._waiting, self._data.dtype), []
+        self._data.resize(self._written + len(values), axis=0)
+        self._data[self._written :] = values
+        self._written += len(values)
 
 
 @dataclass(frozen=True)
@@ -77,6 +109,7 @@ class Recorder:
                 raise ResourceError(f"the record {path} cannot be written: {error}", place=str(path)) from error
             raise
         self._file.swmr_mode = True
+        self._rows: list[tuple[int, int, NDArray[np.uint8], float, int]] = []
         self._flushed_s = time.monotonic()
         self._closed = False
 
@@ -88,7 +121,7 @@ class Recorder:
             f.attrs[name] = value if isinstance(value, str | int | float) else json.dumps(value, sort_keys=True)
         frames = f.create_group("frames")
         self._pixels = frames.create_dataset(
-            "pixels", (0, lines, pixels), "u1", maxshape=(None, lines, pixels), chunks=(1, lines, pixels))
+            "pixels", (0, lines, pixels), "u1", maxshape=(None, lines, pixels), chunks=(1, min(lines, 64), pixels))
         self._pixels.attrs.update({"unit": "detector codes of 1/256 of full scale", "pitch_nm": header.pitch_nm})
         self._row_s = frames.create_dataset(
             "row_finished_s", (0, lines), "<f8", maxshape=(None, lines), chunks=(1, lines), fillvalue=np.nan)
@@ -96,16 +129,17 @@ class Recorder:
         self._row_state = frames.create_dataset(
             "row_state", (0, lines), "u1", maxshape=(None, lines), chunks=(1, lines))
         self._row_state.attrs["meaning"] = "0 missing, 1 scanned, 2 lost on the way and filled with zeros"
-        self._events = f.create_dataset("events", (0,), EVENT_TYPE, maxshape=(None,), chunks=(_TABLE_CHUNK,))
-        self._events.attrs["unit"] = "line and pixel of the window's middle; score code; s"
-        self._commands = f.create_dataset("commands", (0,), COMMAND_TYPE, maxshape=(None,), chunks=(_TABLE_CHUNK,))
-        self._commands.attrs["unit"] = "nm from the field's upper left corner; ms; s; event and spectrum are rows"
+        events = f.create_dataset("events", (0,), EVENT_TYPE, maxshape=(None,), chunks=(_TABLE_CHUNK,))
+        events.attrs["unit"] = "line and pixel of the window's middle; score code; s"
+        commands = f.create_dataset("commands", (0,), COMMAND_TYPE, maxshape=(None,), chunks=(_TABLE_CHUNK,))
+        commands.attrs["unit"] = "nm from the field's upper left corner; ms; s; event and spectrum are rows"
         spectra = f.create_group("spectra")
         energies = header.energies_eV
         spectra.create_dataset("energy_eV", data=energies).attrs["unit"] = "eV"
-        self._spectra = spectra.create_dataset(
+        counts = spectra.create_dataset(
             "counts", (0, len(energies)), "<f4", maxshape=(None, len(energies)), chunks=(16, len(energies)))
-        self._spectra.attrs["unit"] = "counts"
+        counts.attrs["unit"] = "counts"
+        self._events, self._commands, self._spectra = _Table(events), _Table(commands), _Table(counts)
         self._counters = f.create_dataset("counters", (len(header.counters),), "<i8")
         self._counters.attrs["names"] = json.dumps(list(header.counters))
         self._status = f.create_dataset("status", (1,), f"S{_STATUS_BYTES}")
@@ -114,61 +148,68 @@ class Recorder:
     def _size(self) -> int:
         return int(self._file.id.get_filesize())
 
-    def _room(self, coming: int) -> None:
-        self._headroom.ensure(self._size(), coming + _OVERHEAD)
-
     def row(self, row: Row, codes: NDArray[np.uint8], *, filled: bool = False) -> None:
-        """One row (W,) of detector codes; `filled` marks one that was lost on the way."""
-        if row.frame >= self._pixels.shape[0]:
-            self._room(self._header.lines * (self._header.pixels + 9))
-            for data in (self._pixels, self._row_s, self._row_state):
-                data.resize(row.frame + 1, axis=0)
-        self._pixels[row.frame, row.line] = codes
-        self._row_s[row.frame, row.line] = np.nan if filled else row.finished_s
-        self._row_state[row.frame, row.line] = ROW_FILLED if filled else ROW_SCANNED
+        """One row (W,) of detector codes, rows in raster order; `filled` marks one that was lost on the way."""
+        state = ROW_FILLED if filled else ROW_SCANNED
+        self._rows.append((row.frame, row.line, codes, np.nan if filled else row.finished_s, state))
 
     def event(self, event: Event, *, valid: bool, row_finished_s: float) -> int:
         """One event; its row in the table. `row_finished_s` is when the window's last row was scanned."""
-        return self._append(self._events, np.array(
-            [(event.frame, event.line, event.pixel, event.score, valid, row_finished_s, event.seen_s)], EVENT_TYPE))
+        return self._events.append(
+            (event.frame, event.line, event.pixel, event.score, valid, row_finished_s, event.seen_s))
 
     def spectrum(self, command: TakeSpectrum, event: int, sent_s: float, spectrum: Spectrum) -> int:
         """One spectrum and the command that took it; the spectrum's row."""
-        index = self._append(self._spectra, spectrum.counts[None])
+        index = self._spectra.append(spectrum.counts)
         seen, first = (x.seen_s if x is not None else np.nan for x in (command.event, command.first_event))
-        self._append(self._commands, np.array(
-            [(b"spectrum", command.reason.encode(), command.x_nm, command.y_nm, command.dwell_ms, event, seen, first,
-              sent_s, spectrum.received_s, spectrum.finished_s, index)], COMMAND_TYPE))
+        self._commands.append((b"spectrum", command.reason.encode(), command.x_nm, command.y_nm, command.dwell_ms,
+                               event, seen, first, sent_s, spectrum.received_s, spectrum.finished_s, index))
         return index
 
     def command(self, kind: str, x: float, y: float, sent_s: float) -> None:
         """Any other command; `x` and `y` are what it carries."""
         nan = float("nan")
-        self._append(self._commands, np.array(
-            [(kind.encode(), b"", x, y, nan, -1, nan, nan, sent_s, nan, nan, -1)], COMMAND_TYPE))
-
-    def _append(self, data: Any, value: NDArray[Any]) -> int:
-        count = int(data.shape[0])
-        self._room(int(np.prod(data.chunks)) * data.dtype.itemsize)
-        data.resize(count + 1, axis=0)
-        data[count] = value[0]
-        return count
+        self._commands.append((kind.encode(), b"", x, y, nan, -1, nan, nan, sent_s, nan, nan, -1))
 
     def tick(self, counters: Mapping[str, int]) -> None:
-        """Write the counters and flush, if it is time."""
+        """Write what has gathered, with the counters, if it is time."""
         if time.monotonic() - self._flushed_s >= FLUSH_S:
-            self._counters[:] = [counters[name] for name in self._header.counters]
-            self._file.flush()
-            self._flushed_s = time.monotonic()
+            self._headroom.ensure(self._size(), self._coming())
+            self._write(counters)
+
+    def _coming(self) -> int:
+        """Bytes that the next write may add to the file, at most."""
+        tables = sum(table.coming() for table in (self._events, self._commands, self._spectra))
+        frames = len({row[0] for row in self._rows}) * self._header.lines * (self._header.pixels + 9)
+        return tables + frames + _OVERHEAD
+
+    def _write(self, counters: Mapping[str, int]) -> None:
+        for table in (self._events, self._commands, self._spectra):
+            table.write()
+        self._write_rows()
+        self._counters[:] = [counters[name] for name in self._header.counters]
+        self._file.flush()
+        self._flushed_s = time.monotonic()
+
+    def _write_rows(self) -> None:
+        rows, self._rows = self._rows, []
+        for frame, group in itertools.groupby(rows, key=lambda row: row[0]):
+            part = list(group)
+            span = slice(part[0][1], part[-1][1] + 1)
+            if frame >= self._pixels.shape[0]:
+                for data in (self._pixels, self._row_s, self._row_state):
+                    data.resize(frame + 1, axis=0)
+            self._pixels[frame, span] = np.stack([row[2] for row in part])
+            self._row_s[frame, span] = [row[3] for row in part]
+            self._row_state[frame, span] = [row[4] for row in part]
 
     def close(self, status: str, counters: Mapping[str, int]) -> None:
         """End the record with a status (`complete`, or why it stopped) and the last counters."""
         if self._closed:
             return
         self._closed = True
-        self._counters[:] = [counters[name] for name in self._header.counters]
         self._status[0] = status.encode()[:_STATUS_BYTES]
-        self._file.flush()
+        self._write(counters)  # into what is reserved: a full disk does not stop it
         size = self._size()
         self._file.close()
         self._headroom.close(max(size, 0))

@@ -96,7 +96,8 @@ def test_a_client_without_a_certificate_is_refused(microscope: NionInstrument, c
     port = microscope.server_uri.rsplit(":", 1)[1]
     anonymous = subprocess.run([sys.executable, "-c", script, port, str(Certificates(certificates).authority)],
                                capture_output=True, text=True, timeout=60)
-    assert anonymous.returncode != 0 and "certificate required" in anonymous.stderr.lower().replace("_", " ")
+    # the alert may be overtaken by the closing of the connection; either way nothing was said
+    assert anonymous.returncode != 0 and "ssl.SSL" in anonymous.stderr and "got" not in anonymous.stdout
     assert microscope.state().blanked in (True, False)  # and it still answers those it knows
 
 
