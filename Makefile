@@ -62,5 +62,5 @@ bench: install
 	set -- bench/*.py; for script do echo "== $$script"; $(BUILD_PY) "$$script"; done
 
 clean:
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis examples/*/.dwell
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis examples/*/.dwell
 	find . -name __pycache__ -not -path './.envs/*' -not -path './.venv/*' -prune -exec rm -rf {} +

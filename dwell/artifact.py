@@ -25,7 +25,7 @@ _TEMPORARY = ".tmp-"
 class Manifest(pydantic.BaseModel):
     """`manifest.json`: digests of what went in, what came out, and by which tools."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
     name: str
     stage: str

@@ -33,7 +33,7 @@ def run_command(
 ) -> dict[str, Any]:
     """Call `function` (`"package.module:name"`, a dict in, a dict out) in an environment.
 
-    Its errors are raised here as the same classes; anything unexpected is an `InternalError` with the log's path.
+    Its errors are raised here as the same classes; anything unexpected is an `InternalError` with its log.
     """
     python = ready_environment(environment, report).python
     log = new_log(name)

@@ -1,4 +1,4 @@
-"""What is here and what is not: tools, environments, plug-ins, each with its version or the reason of its absence."""
+"""What is here and what is not: tools, environments, plug-ins, with version or reason of absence."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 class DwellError(Exception):
     """Root of everything that `dwell` raises on purpose.
 
-    `message` says what is wrong, `place` where (a file, a `section.key`, a layer), `hint` what to do about it.
+    `message` says what is wrong, `place` where (a file, a `section.key`, a layer), `hint` what to do.
     """
 
     code: str = "error"
@@ -32,7 +32,7 @@ class DwellError(Exception):
         return self.message
 
     def to_json(self) -> dict[str, Any]:
-        """The error as a JSON object: `type`, `code`, `message`, `hint`, `place`, `exit_code` and its details."""
+        """The error as JSON: `type`, `code`, `message`, `hint`, `place`, `exit_code` and its details."""
         found: dict[str, Any] = {
             "type": [c.__name__ for c in type(self).__mro__ if issubclass(c, DwellError)],
             "code": self.code,

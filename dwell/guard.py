@@ -1,7 +1,7 @@
-"""Runs a command that may not outlive the process that asked for it: `python -m dwell.guard PID STARTED COMMAND…`.
+"""Runs a command that may not outlive its owner: `python -m dwell.guard PID STARTED COMMAND…`.
 
-When that process ends, however it ends, the command is killed with everything below it. When the command ends,
-what it left running is killed, and its exit code becomes the guard's.
+When the owner ends, however it ends, the command is killed with everything below it. When the command
+ends, what it left running is killed, and its exit code becomes the guard's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A job: what one process of its own shall do, as a JSON file, and the events by which it tells how it goes."""
+"""A job: what one process shall do, as a JSON file, and the events by which it tells how it goes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from dwell.processes import ProcessIdentity
 class Job:
     """A stage or a command to run. `events` is the file that its process appends events to, `log` its log.
 
-    A stage has `inputs` (stage name to artifact directory), `out` (the artifact) and `manifest` (what is known
-    of its manifest beforehand); what it leaves when it fails is kept at `failed`. A command has `args`.
+    A stage has `inputs` (stage name to artifact directory), `out` (the artifact) and `manifest` (what is
+    known of its manifest beforehand); what it leaves when it fails is kept at `failed`. A command has `args`.
     """
 
     kind: Literal["stage", "command"]

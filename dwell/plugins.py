@@ -1,7 +1,8 @@
-"""Plug-ins: entry points that rooms and other packages bring. One that fails to import is kept with its reason."""
+"""Plug-ins: entry points of rooms and other packages. One that fails to import is kept with its reason."""
 
 from __future__ import annotations
 
+import functools
 import sys
 from dataclasses import dataclass
 from importlib import metadata
@@ -22,6 +23,7 @@ GROUPS = (
     "dwell.boards",
     "dwell.instruments",
     "dwell.policies",
+    "hls4ml.backends",
 )
 
 
@@ -55,11 +57,26 @@ def _load(point: metadata.EntryPoint) -> Plugin:
 
 
 def entry_points(group: str) -> dict[str, metadata.EntryPoint]:
-    """The entry points of a group by name, the first on the path where two share a name; nothing is imported."""
+    """The entry points of a group by name, the first on the path where two share one; none is imported."""
     found: dict[str, metadata.EntryPoint] = {}
-    for point in metadata.entry_points(group=group):
-        found.setdefault(point.name, point)
+    for point in _all_entry_points():
+        if point.group == group:
+            found.setdefault(point.name, point)
     return found
+
+
+@functools.lru_cache(maxsize=1)
+def _all_entry_points() -> tuple[metadata.EntryPoint, ...]:
+    # a build leaves an .egg-info in the source tree, which may be stale, and the working directory can put it
+    # on the path before the installation: what was installed goes first
+    first: dict[str, metadata.Distribution] = {}
+    for distribution in sorted(metadata.distributions(), key=_from_source_tree):
+        first.setdefault(distribution.name, distribution)
+    return tuple(point for distribution in first.values() for point in distribution.entry_points)
+
+
+def _from_source_tree(distribution: metadata.Distribution) -> bool:
+    return distribution.read_text("SOURCES.txt") is not None
 
 
 def load_group(group: str) -> dict[str, Plugin]:

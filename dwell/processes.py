@@ -1,4 +1,4 @@
-"""Processes that never outlive their purpose: watch the one that asked, kill whole trees, leave nothing behind."""
+"""Processes that never outlive their purpose: watch the one that asked, kill whole trees, leave none."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ProcessIdentity:
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started) < 0.05
-            return same and process.status() != psutil.STATUS_ZOMBIE
+            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
         except psutil.Error:
             return False
 

@@ -1,4 +1,4 @@
-"""Telling a person how it goes: bars on a terminal, a line now and then elsewhere, always on standard error."""
+"""Telling a person how it goes: bars on a terminal, lines elsewhere, always on standard error."""
 
 from __future__ import annotations
 

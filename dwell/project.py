@@ -1,4 +1,4 @@
-"""The project file `dwell.toml`, checked as a whole: every problem is listed with its place and the nearest key."""
+"""The project file `dwell.toml`, checked as a whole: every problem with its place and the nearest key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _M = TypeVar("_M", bound=pydantic.BaseModel)
 
 
 class Section(pydantic.BaseModel):
-    """A table of the project file: no unknown key, no change after reading. Plug-ins derive theirs from it."""
+    """A table of the project file: no unknown key, no change after reading. Plug-ins derive theirs."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 

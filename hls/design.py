@@ -67,7 +67,9 @@ class Design:
     def digest(self) -> str:
         """SHA-256 over everything in the design, `design.json` and later edits included."""
         whole = hashlib.sha256()
-        for name, value in sorted({**file_digests(self.path), DESIGN_JSON: _sha256(self.path / DESIGN_JSON)}.items()):
+        for name, value in sorted(
+            {**file_digests(self.path), DESIGN_JSON: _sha256(self.path / DESIGN_JSON)}.items()
+        ):
             whole.update(f"{name} {value}\n".encode())
         return whole.hexdigest()
 

@@ -70,7 +70,7 @@ class BoardLike(Protocol):
 
 @dataclass(frozen=True)
 class Cells:
-    """Cells of a netlist. `lut` is all LUTs: logic (an inverter counts as one), memory and shift registers."""
+    """Cells of a netlist. `lut`: those of logic (an inverter is one), memory and shift registers."""
 
     lut: int
     ff: int
@@ -83,7 +83,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class Timing:
-    """The longest path. `logic_ns`: cell delays; `fmax_mhz` allows for routing. `path` is its cells, last first."""
+    """The longest path. `logic_ns`: cell delays; `fmax_mhz` allows for routing; `path`: cells, last first."""
 
     logic_ns: float
     fmax_mhz: float
@@ -140,7 +140,12 @@ def load_board(name: str) -> BoardLike:
 
 
 def synthesize_design(
-    design: Design, board: BoardLike, *, tool: str = "yosys", log: Path | None = None, timeout_s: float = TIMEOUT_S
+    design: Design,
+    board: BoardLike,
+    *,
+    tool: str = "yosys",
+    log: Path | None = None,
+    timeout_s: float = TIMEOUT_S,
 ) -> Synthesis:
     """Synthesize `design` for `board` and hold it against what the board has.
 
@@ -150,7 +155,8 @@ def synthesize_design(
     if tool == "vivado":
         find_tool("vivado")
         raise NotBuiltYetError(
-            "synthesis by Vivado is not part of this version", hint="use --tool yosys: resources and a timing estimate"
+            "synthesis by Vivado is not part of this version",
+            hint="use --tool yosys: resources and a timing estimate",
         )
     if tool != "yosys":
         raise ConfigError(f"no synthesis tool '{tool}' is known", hint="use yosys", place="synthesize.tool")
@@ -182,7 +188,7 @@ def synthesize_sources(
 
 
 def count_cells(by_type: Mapping[str, int]) -> Cells:
-    """Cells from Yosys' statistics. Raises `InternalError` for a cell it does not know: nothing goes uncounted."""
+    """Cells from Yosys' statistics. Raises `InternalError` for one that is not known: none goes uncounted."""
     lutram = sum(by_type.get(name, 0) * luts for name, luts in _MEMORY_LUTS.items())
     srl = sum(by_type.get(name, 0) * luts for name, luts in _SHIFT_LUTS.items())
     known = {*_MEMORY_LUTS, *_SHIFT_LUTS, *_LUTS, "RAMB36E1", "RAMB18E1"}
@@ -205,7 +211,7 @@ def count_cells(by_type: Mapping[str, int]) -> Cells:
 
 
 def read_timing(text: str) -> Timing:
-    """The longest path from the output of Yosys' `sta` (picoseconds). Raises `ValueError` if there is none."""
+    """The longest path from the output of Yosys' `sta` (picoseconds). Raises `ValueError` if it has none."""
     found = re.search(r"Latest arrival time in '.*' is (\d+):", text)
     if found is None:
         raise ValueError("no arrival time in the timing report")
@@ -263,7 +269,10 @@ def _run_worker(folder: Path, log: Path, timeout_s: float) -> None:
             status = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise ToolFailedError(
-                "yosys", log=log, tail=_tail(log), hint=f"it was stopped after {timeout_s:.0f} s; its log is {log}"
+                "yosys",
+                log=log,
+                tail=_tail(log),
+                hint=f"it was stopped after {timeout_s:.0f} s; its log is {log}",
             ) from None
         finally:
             kill_tree(process.pid)
@@ -274,5 +283,3 @@ def _run_worker(folder: Path, log: Path, timeout_s: float) -> None:
 
 def _tail(log: Path, lines: int = 20) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
-
-

@@ -37,10 +37,10 @@ def write_qonnx(network: torch.nn.Module, layers: Sequence[str], side: int, path
 
 def _forget_origin(model: Any) -> None:
     """Stack traces and paths of the machine that exported it are no part of a network."""
-    for thing in (model, model.graph, *model.graph.node, *model.graph.value_info):
+    graph = model.graph
+    things = (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer)
+    for thing in (model, graph, *things):
         thing.ClearField("metadata_props")
-        thing.ClearField("doc_string")
-    for thing in (*model.graph.input, *model.graph.output, *model.graph.initializer):
         thing.ClearField("doc_string")
     model.ClearField("functions")
 

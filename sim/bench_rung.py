@@ -140,7 +140,9 @@ def _check(dut: Dut, plans: Sequence[Plan], outcome: Outcome, by: str) -> dict[s
         if found.mismatches or failure:
             raise mismatch_error(dut, found, by=where, fault=failure if _is_fault(failure) else "")
         if name not in outcome.passed:
-            raise ToolFailedError(by, log=outcome.junit, tail=f"the test {name} did not pass, and did not fail")
+            raise ToolFailedError(
+                by, log=outcome.junit, tail=f"the test {name} did not pass, and did not fail"
+            )
         windows[name] = found.compared
     return windows
 
@@ -151,7 +153,13 @@ def _is_fault(failure: str) -> bool:
 
 
 def _keep_waves(
-    dut: Dut, simulator: Simulator, plans: Sequence[Plan], outcome: Outcome, folder: Path, out: Path, seed: int
+    dut: Dut,
+    simulator: Simulator,
+    plans: Sequence[Plan],
+    outcome: Outcome,
+    folder: Path,
+    out: Path,
+    seed: int,
 ) -> str:
     """Run the failing phases again with waves. Returns the hint that says where they are."""
     failing = [p.phase for p in plans if p.phase.name not in outcome.passed] or [plans[0].phase]

@@ -30,7 +30,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Timing:
-    """Clocks from a window's last pixel to its decision, and between accepted beats, in a run without pauses."""
+    """Clocks from a window's last pixel to its decision, and between accepted beats, without pauses."""
 
     latency_cycles: int
     latency_least: int
@@ -117,7 +117,9 @@ def _describe(work: Workload, expected: Beats, got: Beats, index: int) -> dict[s
 
 
 def _shown(dut: Dut, beats: Beats, index: int) -> object:
-    codes: npt.NDArray[np.int64] = unpack(beats.data[index : index + 1], dut.output.widths, dut.output.signed)[0]
+    codes: npt.NDArray[np.int64] = unpack(
+        beats.data[index : index + 1], dut.output.widths, dut.output.signed
+    )[0]
     return int(codes[0]) if len(codes) == 1 else codes.tolist()
 
 

@@ -25,7 +25,13 @@ def _quiet(fraction: float, text: str) -> None:
 
 
 def climb_core(
-    dut: Dut, frames: Sequence[Frame], *, seed: int, stalls: bool, extremes: int = 0, progress: Progress = _quiet
+    dut: Dut,
+    frames: Sequence[Frame],
+    *,
+    seed: int,
+    stalls: bool,
+    extremes: int = 0,
+    progress: Progress = _quiet,
 ) -> RungResult:
     """Send `frames` through the Verilated `dut` and compare every decision with the QModel's.
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from dwell.errors import ConfigError
+from dwell.errors import ConfigError, VerificationError
 from dwell.hls.qmodel.types import Conv2D, Dense
 from dwell.sim.dut import Dut
 from dwell.sim.workload import Frame
@@ -33,29 +35,80 @@ def default_frames(dut: Dut, windows: int, seed: int) -> tuple[list[Frame], int]
     extreme = min(EXTREME_WINDOWS, max(1, windows // 2))
     patterns = _extreme_patterns(dut, rng)
     frames, extremes = _fill(
-        dut, extreme, _extreme_sizes(dut), patterns, at_least=len(patterns) if extreme == EXTREME_WINDOWS else 0
+        dut,
+        extreme,
+        _extreme_sizes(dut),
+        patterns,
+        at_least=len(patterns) if extreme == EXTREME_WINDOWS else 0,
     )
     more, _ = _fill(dut, windows - extremes, _sizes(dut), _ordinary_patterns(dut, rng))
     frames += more
     return [frames[i] for i in rng.permutation(len(frames))], extremes
 
 
-def frames_of_file(dut: Dut, path: Path) -> list[Frame]:
-    """The frames in `x` of an .npz file, cast by the model's own first cast.
+@dataclass(frozen=True)
+class Vectors:
+    """A user's frames, and the real outputs (N, ...) that the file says belong to them, if it does."""
+
+    path: Path
+    frames: tuple[Frame, ...]
+    outputs: npt.NDArray[np.float64] | None
+
+
+def read_vectors(dut: Dut, path: Path, *, origin: str = "") -> Vectors:
+    """The frames in `x` of an .npz file, cast by the model's own first cast, and `y` if it is there.
 
     For a stream `x` is (N, H, W) or (N, H, W, C), for samples (N, ...) of the model's input shape or flat.
     Raises `ConfigError` naming what is wrong: no file, no `x`, a wrong shape or dtype, a frame and pixel that
     is not a finite number.
     """
-    x = _read_x(path)
+    arrays = _read_arrays(path)
+    x = arrays["x"]
     shape = dut.model.tensors[dut.model.input].shape
     x = _stream_shape(dut, x, path, shape[-1]) if dut.streams else _sample_shape(x, path, shape)
     _check_finite(x, path)
     codes = dut.model.quantize(x)
-    return [Frame(one, f"{path.name} frame {i}") for i, one in enumerate(codes)]
+    name = origin or path.name
+    frames = tuple(Frame(one, f"{name} frame {i}") for i, one in enumerate(codes))
+    return Vectors(path, frames, arrays.get("y"))
 
 
-def _read_x(path: Path) -> npt.NDArray[np.float64]:
+def check_reference(dut: Dut, given: Vectors) -> int:
+    """Compare the golden model's real outputs with `y`; returns how many were compared, 0 without `y`.
+
+    They must be equal, or within float32 rounding where the output's scale is not a power of two. Raises
+    `ConfigError` for a `y` of another shape, `VerificationError` with the first value that differs.
+    """
+    if given.outputs is None:
+        return 0
+    model = dut.model
+    codes = model.run_codes(np.stack([frame.codes for frame in given.frames]))
+    real = model.to_real(model.output, codes)
+    y = given.outputs
+    if y.size != real.size or len(y) != len(real):
+        raise ConfigError(
+            f"'y' in {given.path} has shape {y.shape}; the outputs of its frames are {real.shape}",
+            hint="leave y out, or give one value a decision",
+            place=str(given.path),
+        )
+    y = y.reshape(real.shape)
+    exact = math.frexp(model.tensors[model.output].scale)[0] == 0.5
+    wrong = ~(y == real) if exact else ~np.isclose(y, real, rtol=1e-5, atol=1e-6 * float(np.abs(real).max()))
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        first = {"frame": at[0], "place": list(at[1:]), "expected": float(y[at]), "got": float(real[at])}
+        raise VerificationError(
+            f"{int(wrong.sum())} of {y.size} outputs of the golden model differ from 'y' in {given.path}, "
+            f"the first at frame {at[0]}, place {at[1:]}: expected {y[at]}, got {real[at]}",
+            first_mismatch=first,
+            hint="was y made by this very network, with its inputs quantized?",
+            place=str(given.path),
+        )
+    return int(y.size)
+
+
+def _read_arrays(path: Path) -> dict[str, npt.NDArray[np.float64]]:
+    """`x` and, if it is there, `y`, as float64."""
     hint = "save it with numpy.savez(FILE, x=frames)"
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -64,25 +117,26 @@ def _read_x(path: Path) -> npt.NDArray[np.float64]:
             if "x" not in archive.files:
                 found = ", ".join(archive.files) or "nothing"
                 raise ConfigError(f"{path} has no array 'x'; it holds {found}", hint=hint, place=str(path))
-            x = archive["x"]
+            arrays = {name: archive[name] for name in ("x", "y") if name in archive.files}
     except FileNotFoundError as error:
-        raise ConfigError(f"there is no vectors file {path}", hint="check the path", place=str(path)) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"{path} cannot be read as .npz: {error}", hint=hint, place=str(path)) from error
-    if x.dtype.kind not in "fiu":
         raise ConfigError(
-            f"'x' in {path} holds {x.dtype}, not real numbers",
-            hint="frames are floats as the detector gives them, in the units of training",
-            place=str(path),
-        )
-    if x.ndim == 0 or len(x) == 0:
+            f"there is no vectors file {path}", hint="check the path", place=str(path)
+        ) from error
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"{path} cannot be read as .npz: {error}", hint=hint, place=str(path)) from error
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiu":
+            raise ConfigError(
+                f"'{name}' in {path} holds {array.dtype}, not real numbers",
+                hint="frames are floats as the detector gives them, in the units of training",
+                place=str(path),
+            )
+    if arrays["x"].ndim == 0 or len(arrays["x"]) == 0:
         raise ConfigError(f"'x' in {path} holds no frame", hint=hint, place=str(path))
-    return np.asarray(x, dtype=np.float64)
+    return {name: np.asarray(array, dtype=np.float64) for name, array in arrays.items()}
 
 
-def _stream_shape(
-    dut: Dut, x: npt.NDArray[np.float64], path: Path, channels: int
-) -> npt.NDArray[np.float64]:
+def _stream_shape(dut: Dut, x: npt.NDArray[np.float64], path: Path, channels: int) -> npt.NDArray[np.float64]:
     if x.ndim == 3 and channels == 1:
         x = x[..., None]
     wanted = "(N, H, W)" if channels == 1 else f"(N, H, W, {channels})"
@@ -121,13 +175,16 @@ def _check_finite(x: npt.NDArray[np.float64], path: Path) -> None:
     frame, *at = (int(i) for i in np.argwhere(bad)[0])
     where = f"pixel (row {at[0]}, column {at[1]})" if len(at) > 1 else f"value {at[0]}"
     raise ConfigError(
-        f"frame {frame}, {where} of {path} is {x[(frame, *at)]}; {int(bad.sum())} values in all are not finite",
+        f"frame {frame}, {where} of {path} is {x[(frame, *at)]}; {int(bad.sum())} values are not finite",
         hint="replace NaN and infinite pixels first",
         place=str(path),
     )
 
 
 Pattern = tuple[str, Callable[[Shape], Codes]]
+Bits = npt.NDArray[np.bool_]
+Mask = Callable[[Bits], Bits]
+"""From a blank frame to the pixels that are at the highest code."""
 
 
 def _fill(
@@ -173,53 +230,71 @@ def _sizes(dut: Dut) -> Iterator[Shape]:
 def _extreme_patterns(dut: Dut, rng: np.random.Generator) -> list[Pattern]:
     """Frames of nothing but the lowest and the highest code."""
     kind = dut.model.tensors[dut.model.input].type
-    lo, hi = kind.lo, kind.hi
-
-    def chosen(mask: Callable[[Shape], npt.NDArray[np.bool_]]) -> Callable[[Shape], Codes]:
-        return lambda shape: np.where(np.broadcast_to(mask(shape), shape), hi, lo).astype(np.int64)
-
-    def indices(shape: Shape) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        grid = np.arange(int(np.prod(shape))).reshape(shape)
-        last = int(np.prod(shape[1:])) if len(shape) > 1 else 1
-        return grid // last, (grid % last) // (shape[-1] if len(shape) > 2 else 1)
-
-    patterns: list[Pattern] = [
-        ("all lowest", chosen(lambda s: np.zeros(s, bool))),
-        ("all highest", chosen(lambda s: np.ones(s, bool))),
-    ]
+    masks: list[tuple[str, Mask]] = [("all lowest", np.zeros_like), ("all highest", np.ones_like)]
     for period in (1, 2, 3):
         for phase in (0, 1):
-            patterns += [
-                (
-                    f"checkerboard of {period}",
-                    chosen(lambda s, n=period, p=phase: (indices(s)[0] // n + indices(s)[1] // n) % 2 == p),
-                ),
-                (f"columns of {period}", chosen(lambda s, n=period, p=phase: indices(s)[1] // n % 2 == p)),
-                (f"rows of {period}", chosen(lambda s, n=period, p=phase: indices(s)[0] // n % 2 == p)),
-            ]
-    for share in (0.5, 0.05, 0.95):
-        patterns.append((f"{share:.0%} highest", chosen(lambda s, q=share: rng.random(s) < q)))
-    return patterns + [(name, chosen(mask)) for name, mask in _matched_masks(dut)]
+            masks += _regular_masks(period, phase)
+    masks += [(f"{share:.0%} highest", _random_mask(rng, share)) for share in (0.5, 0.05, 0.95)]
+    masks += _matched_masks(dut)
+
+    def pattern(name: str, mask: Mask) -> Pattern:
+        return name, lambda shape: np.where(mask(np.zeros(shape, dtype=bool)), kind.hi, kind.lo).astype(
+            np.int64
+        )
+
+    return [pattern(name, mask) for name, mask in masks]
 
 
-def _matched_masks(dut: Dut) -> Iterator[tuple[str, Callable[[Shape], npt.NDArray[np.bool_]]]]:
-    """The signs of the first layer's weights, repeated over the frame: its accumulators reach their limits."""
+def _regular_masks(period: int, phase: int) -> list[tuple[str, Mask]]:
+    """Checkerboard, columns and rows of `period` pixels."""
+
+    def checkerboard(blank: Bits) -> Bits:
+        return np.asarray((_row(blank) // period + _column(blank) // period) % 2 == phase)
+
+    def columns(blank: Bits) -> Bits:
+        return np.asarray(_column(blank) // period % 2 == phase)
+
+    def rows(blank: Bits) -> Bits:
+        return np.asarray(_row(blank) // period % 2 == phase)
+
+    masks = {"checkerboard": checkerboard, "columns": columns, "rows": rows}
+    return [(f"{name} of {period}", mask) for name, mask in masks.items()]
+
+
+def _row(blank: Bits) -> Codes:
+    return np.asarray(np.indices(blank.shape)[0], dtype=np.int64)
+
+
+def _column(blank: Bits) -> Codes:
+    if blank.ndim == 1:
+        return np.zeros(blank.shape, dtype=np.int64)
+    return np.asarray(np.indices(blank.shape)[1], dtype=np.int64)
+
+
+def _random_mask(rng: np.random.Generator, share: float) -> Mask:
+    return lambda blank: rng.random(blank.shape) < share
+
+
+def _matched_masks(dut: Dut) -> list[tuple[str, Mask]]:
+    """The signs of the first layer's weights, repeated: its accumulators reach their limits."""
     first = next((n for n in dut.model.nodes if isinstance(n, Conv2D | Dense)), None)
     if first is None:
-        return
-    for channel in range(first.weight.shape[-1]):
-        positive = first.weight[..., channel] > 0
-        for polarity in (True, False):
+        return []
+    return [
+        (f"signs of {first.name} filter {channel}", _tiled((first.weight[..., channel] > 0) == polarity))
+        for channel in range(first.weight.shape[-1])
+        for polarity in (True, False)
+    ]
 
-            def mask(
-                shape: Shape, tile: npt.NDArray[np.bool_] = positive == polarity
-            ) -> npt.NDArray[np.bool_]:
-                if tile.ndim != len(shape):
-                    return np.resize(tile, shape)
-                repeats = [-(-n // t) for n, t in zip(shape, tile.shape, strict=True)]
-                return np.tile(tile, repeats)[tuple(slice(n) for n in shape)]
 
-            yield f"signs of {first.name} filter {channel}", mask
+def _tiled(tile: Bits) -> Mask:
+    def mask(blank: Bits) -> Bits:
+        if tile.ndim != blank.ndim:
+            return np.resize(tile, blank.shape)
+        repeats = [-(-n // t) for n, t in zip(blank.shape, tile.shape, strict=True)]
+        return np.tile(tile, repeats)[tuple(slice(n) for n in blank.shape)]
+
+    return mask
 
 
 def _ordinary_patterns(dut: Dut, rng: np.random.Generator) -> list[Pattern]:
@@ -252,7 +327,9 @@ def _ordinary_patterns(dut: Dut, rng: np.random.Generator) -> list[Pattern]:
 
 def ordinary_frames(dut: Dut, shapes: Sequence[Shape], rng: np.random.Generator) -> list[Frame]:
     """One frame of each shape, ordinary patterns and extremes in turn."""
-    patterns = [p for pair in zip(_ordinary_patterns(dut, rng), _extreme_patterns(dut, rng), strict=False) for p in pair]
-    return [
-        Frame(make(shape), name) for shape, (name, make) in zip(shapes, cycle(patterns), strict=False)
-    ]
+    patterns = []
+    for extreme, ordinary in zip(
+        _extreme_patterns(dut, rng), cycle(_ordinary_patterns(dut, rng)), strict=False
+    ):
+        patterns += [ordinary, extreme]
+    return [Frame(make(shape), name) for shape, (name, make) in zip(shapes, cycle(patterns), strict=False)]

@@ -22,7 +22,7 @@ _PIXELS_AT_ONCE = 1 << 21
 
 @dataclass(frozen=True)
 class Frame:
-    """Input codes of one frame (H, W, C), or of one sample in the input tensor's shape, and where it is from."""
+    """Input codes of a frame (H, W, C), or of a sample in the input tensor's shape, and where it is from."""
 
     codes: Codes
     origin: str
@@ -36,7 +36,7 @@ class Workload:
         self.frames = tuple(frames)
 
     def golden(self, progress: Callable[[float], None] | None = None) -> tuple[Codes, ...]:
-        """The QModel's output codes for each frame, (rows, columns, C) for a stream and (1, 1, C) for a sample."""
+        """The QModel's output codes for each frame, (rows, columns, C), and (1, 1, C) for a sample."""
         groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, frame in enumerate(self.frames):
             groups[frame.codes.shape].append(index)
@@ -75,7 +75,9 @@ class Workload:
 
     def _result_beats(self, index: int, result: Codes) -> Beats:
         port = self.dut.output
-        data = pack(result.reshape(-1, len(port.widths)), port.widths, port.size, sign_extend=port.sign_extend)
+        data = pack(
+            result.reshape(-1, len(port.widths)), port.widths, port.size, sign_extend=port.sign_extend
+        )
         if self.dut.streams:
             return Beats(data, frame_flags(*result.shape[:2]))
         return Beats(data, np.array([_sample_flags(index)], dtype=np.uint8))

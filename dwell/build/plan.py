@@ -22,7 +22,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage whose artifact's place is known. `whole` says that it is there, every file as it was written."""
+    """A stage whose artifact's place is known. `whole`: it is there, every file as it was written."""
 
     stage: Stage
     digest: str

@@ -1,4 +1,4 @@
-"""Carrying out a plan: environments first, then Snakemake over one process a stage, watched until all is over."""
+"""Carrying out a plan: environments first, then Snakemake over one process a stage, watched to the end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BuildResult:
 
 
 def build(plan: Plan, *, cores: int, report: Reporter) -> BuildResult:
-    """Run what is pending in a plan. A stage that fails is in the result; only what keeps all from running raises."""
+    """Run what is pending in a plan. A failing stage is in the result; what keeps all from running raises."""
     started = time.monotonic()
     work = plan.project.work
     with _only_one(work):

@@ -37,9 +37,9 @@ def snakefile(plan: Plan, jobs: Mapping[str, Path], pythons: Mapping[str, Path])
 def snakemake_command(work: Path, text: str, cores: int) -> list[str]:
     """Write a Snakefile and give the command line that builds it, all of Snakemake's own files under `work`.
 
-    The path of an artifact tells whether it is up to date, so times and Snakemake's own records decide nothing;
-    an artifact is whole or absent, so what a killed build marked as incomplete is not; and the caller's lock,
-    which ends with its process, stands in for Snakemake's, which does not.
+    The path of an artifact tells whether it is up to date, so times and Snakemake's own records decide
+    nothing; an artifact is whole or absent, so what a killed build marked as incomplete is not; and the
+    caller's lock, which ends with its process, stands in for Snakemake's, which does not.
     """
     path = work / "Snakefile"
     path.write_text(text)

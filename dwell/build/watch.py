@@ -14,7 +14,7 @@ from dwell.progress import Reporter
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a stage: `ran`, `cached`, `failed`, `planned` (a dry run) or `skipped` (after a failure)."""
+    """What became of a stage: `ran`, `cached`, `failed`, `planned` (dry run), `skipped` (after a failure)."""
 
     name: str
     status: str
@@ -47,7 +47,7 @@ class _Seen:
 
 @dataclass
 class Watcher:
-    """Reads the events of a plan's pending stages, tells the reporter, and knows in the end what became of each."""
+    """Reads the events of pending stages, tells the reporter, and knows in the end what became of each."""
 
     plan: Plan
     report: Reporter

@@ -1,4 +1,4 @@
-"""The command line: `dwell COMMAND`. Errors end it with a message, a hint and an exit code, never a traceback."""
+"""The command line: `dwell COMMAND`. An error is a message, a hint and an exit code, never a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dwell convert`, `simulate`, `synthesize` and `report`: one room's command each, in the build environment."""
+"""`dwell convert`, `simulate`, `synthesize`, `report`: a room's command each, in the build environment."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     if not console.is_terminal:
         console = Console(width=200)
     table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table.show_header = any(columns)
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
@@ -47,7 +48,7 @@ def _shown(value: object) -> str:
 
 
 def print_result(title: str, result: Mapping[str, Any], *, as_json: bool) -> None:
-    """What a command returned: plain values as a table of two columns, each list of objects as one of its own."""
+    """What a command returned: plain values as one table, each list of objects as one of its own."""
     if as_json:
         print_json(result)
         return

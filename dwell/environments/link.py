@@ -1,4 +1,4 @@
-"""Making this very `dwell` importable in another environment, entry points included, by links to its installation."""
+"""Making this very `dwell` importable in another environment, entry points included, by links."""
 
 from __future__ import annotations
 

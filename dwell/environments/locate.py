@@ -71,7 +71,7 @@ def environment_path(lock: Lock) -> Path:
 
 
 def locate(lock: Lock) -> Environment:
-    """The environment of a lock: the running interpreter if it meets the lock, else the one under the root."""
+    """A lock's environment: the running interpreter if it meets the lock, else the one under the root."""
     running = installed_in({Path(p) for p in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))})
     if not missing_pins(lock, running):
         return Environment(lock.name, Path(sys.executable), Path(sys.prefix), lock.digest, len(lock.pins))

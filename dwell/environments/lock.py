@@ -18,7 +18,7 @@ _INDEX = re.compile(r"^#\s*fallback-index:\s*(\S+)\s*$")
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock file. `pins` maps normalised names to versions; `fallback_index` is tried when an index lacks one."""
+    """A lock file. `pins` maps normalised names to versions; `fallback_index` is for what an index lacks."""
 
     name: str
     path: Path

@@ -93,7 +93,7 @@ def _packages_whole(lock: Lock, path: Path) -> bool:
 
 
 def _install(lock: Lock, path: Path, log: Path, report: Reporter) -> None:
-    # this interpreter's pip installs into the other one: bootstrapping one there takes longer than a small lock
+    # this interpreter's pip installs into the other one: bootstrapping one there takes seconds
     command = [sys.executable, "-I", "-m", "pip", "--python", str(path / "bin" / "python")]
     command += ["install", "--no-deps", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar", "off", "-r", str(lock.path)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,16 +102,23 @@ def recall_bars(rows: Sequence[tuple[str, float, float, float]], name: str) -> s
     """Recall with its interval, one row a method: (label, recall, low, high)."""
     figure, axes = _new_axes(5.6, 0.42 * len(rows) + 0.8)
     positions = np.arange(len(rows))[::-1]
-    for position, (label, recall, low, high) in zip(positions, rows, strict=True):
+    for position, (_, recall, low, high) in zip(positions, rows, strict=True):
         axes.plot([low, high], [position, position], color=SERIES[0], linewidth=2.2, solid_capstyle="butt")
         axes.plot([recall], [position], "o", color=SERIES[0], markersize=6)
         axes.annotate(
-            f"{recall:.3f}", (high, position), xytext=(6, -3), textcoords="offset points", fontsize=8, color=INK
+            f"{recall:.3f}",
+            (high, position),
+            xytext=(6, -3),
+            textcoords="offset points",
+            fontsize=8,
+            color=INK,
         )
     axes.set_yticks(positions, [row[0] for row in rows], fontsize=9)
     axes.set_xlim(0, 1.12)
     axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.set_xlabel("recall at the working point, 95 % bootstrap interval over specimens", color=INK, fontsize=9)
+    axes.set_xlabel(
+        "recall at the working point, 95 % bootstrap interval over specimens", color=INK, fontsize=9
+    )
     return _svg(figure, f"recall-{name}")
 
 
@@ -137,7 +144,13 @@ def scan(frame: NDArray[np.float32], marks: Marks, pixel_size_A: float) -> str:
         if len(points):
             face = color if marker == "x" else "none"
             axes.scatter(
-                points[:, 1], points[:, 0], s=radius**2, marker=marker, facecolors=face, edgecolors=color, linewidths=1.6
+                points[:, 1],
+                points[:, 0],
+                s=radius**2,
+                marker=marker,
+                facecolors=face,
+                edgecolors=color,
+                linewidths=1.6,
             )
     bar_A = 10.0
     left, top = 0.04 * width, 0.95 * height
@@ -149,8 +162,3 @@ def scan(frame: NDArray[np.float32], marks: Marks, pixel_size_A: float) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def percentages(used: Mapping[str, float], available: Mapping[str, float]) -> list[tuple[str, float, float, float]]:
-    """Rows (resource, used, available, percent) in the order of `available`."""
-    return [(key, float(used.get(key, 0)), float(have), 100.0 * used.get(key, 0) / have) for key, have in available.items()]

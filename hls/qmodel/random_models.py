@@ -47,6 +47,9 @@ DETECTOR = RandomFamily(
     frame=(32, 32),
 )
 
+#: So that sums and biases stay within the fraction bits that a `QModel` may have.
+_MAX_FRAC = 56
+
 
 def random_conv_model(seed: int, family: RandomFamily | None = None) -> QModel:
     """A valid convolutional `QModel`; the same seed and family give the same network."""
@@ -90,10 +93,14 @@ def _layer(
 ) -> str:
     kernel, cout = size
     cin = build.tensor(source).shape[-1]
-    kind = FixedPoint(True, plan.weight_width, int(rng.integers(0, plan.weight_width + 2)))
+    before = build.tensor(source).type
+    kind = FixedPoint(
+        True,
+        plan.weight_width,
+        int(rng.integers(0, max(1, min(plan.weight_width + 2, _MAX_FRAC - before.frac)))),
+    )
     weight = rng.integers(kind.lo, kind.hi + 1, (kernel, kernel, cin, cout))
     weight[rng.random(weight.shape) < 0.2] = 0
-    before = build.tensor(source).type
     reach = 1 << (
         plan.weight_width + before.width - 2
     )  # of the order of one product, so that no channel dies
@@ -126,7 +133,7 @@ def _cast(
     shape = (4, *so_far.window, entry.shape[-1])
     reached = so_far.run_codes(rng.integers(entry.type.lo, entry.type.hi + 1, shape))
     used = int(np.abs(reached).max()).bit_length() + int(signed)
-    frac = before.type.frac - used + width + int(rng.integers(-1, 2))
+    frac = min(before.type.frac - used + width + int(rng.integers(-1, 2)), _MAX_FRAC)
     kind = FixedPoint(signed, width, frac)
     types = [kind]
     if plan.per_channel and rng.random() < 0.5:

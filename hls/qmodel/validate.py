@@ -49,6 +49,9 @@ def validate_graph(
         interval = node_interval(node, tensors, known)
         _check_holds(node, tensors[node.output].type, interval)
         known[node.output] = interval
+    read = {name for node in nodes for name in node.inputs} | {output_name}
+    if set(known) - read:
+        _fail("graph", f"computed and never used: {sorted(set(known) - read)}")
     return known
 
 
@@ -85,9 +88,6 @@ def _check_names(
         _fail("graph", f"tensors that no node produces: {sorted(set(tensors) - made)}")
     if output_name not in made:
         _fail("graph", f"the output {output_name!r} is not produced")
-    read = {name for node in nodes for name in node.inputs} | {output_name}
-    if made - read:
-        _fail("graph", f"computed and never used: {sorted(made - read)}")
     for source, name in quantizers:
         if name not in made:
             _fail(f"quantizer {source}", f"names the tensor {name!r}, which is not produced")

@@ -26,7 +26,9 @@ NEGATE, INPUT, ADD, SUBTRACT, ADD_CONSTANT, CONSTANT, SUM = -2, -1, 0, 1, 4, 5, 
 _EXACT_IN_FLOAT32 = 1 << 24
 
 
-def multiply(builder: CircuitBuilder, inputs: Sequence[Signal], matrix: npt.NDArray[np.int64]) -> list[Signal]:
+def multiply(
+    builder: CircuitBuilder, inputs: Sequence[Signal], matrix: npt.NDArray[np.int64]
+) -> list[Signal]:
     """``inputs @ matrix`` as an adder graph; `matrix` is (inputs, outputs) of integer codes.
 
     Binary points: a product has those of its input. Raises `InternalError` on an operation that a matrix
@@ -35,12 +37,16 @@ def multiply(builder: CircuitBuilder, inputs: Sequence[Signal], matrix: npt.NDAr
     if matrix.shape[0] != len(inputs):
         raise InternalError(f"{len(inputs)} inputs for a matrix of {matrix.shape[0]} rows")
     if np.abs(matrix).max(initial=0) >= _EXACT_IN_FLOAT32:
-        raise InternalError("a weight needs more than 24 bits, which the adder-graph solver cannot hold exactly")
+        raise InternalError(
+            "a weight needs more than 24 bits, which the adder-graph solver cannot hold exactly"
+        )
     live = [row for row, s in enumerate(inputs) if not s.range.constant and np.any(matrix[row])]
     fixed = [row for row, s in enumerate(inputs) if s.range.constant and s.range.lo]
     frac = max((s.range.frac for s in inputs), default=0)
     offsets = [
-        sum(int(matrix[row, col]) * (inputs[row].range.lo << (frac - inputs[row].range.frac)) for row in fixed)
+        sum(
+            int(matrix[row, col]) * (inputs[row].range.lo << (frac - inputs[row].range.frac)) for row in fixed
+        )
         for col in range(matrix.shape[1])
     ]
     if not live:
@@ -84,7 +90,8 @@ def _take_over(builder: CircuitBuilder, graph: CombLogic, inputs: Sequence[Signa
 
 def _node(builder: CircuitBuilder, op: Op, made: Sequence[Signal], inputs: Sequence[Signal]) -> Signal:
     if op.opcode == INPUT:
-        return inputs[op.data[0]]
+        index: int = op.data[0]
+        return inputs[index]
     if op.opcode == CONSTANT:
         return _constant(builder, op)
     if op.opcode == NEGATE:
@@ -96,7 +103,9 @@ def _node(builder: CircuitBuilder, op: Op, made: Sequence[Signal], inputs: Seque
         return builder.add_constant(made[op.addr[0]], op.data[0], op.data[1])
     if op.opcode == SUM:
         return _sum(builder, op, made)
-    raise InternalError(f"the adder graph holds an operation of code {op.opcode}, which no primitive here does")
+    raise InternalError(
+        f"the adder graph holds an operation of code {op.opcode}, which no primitive here does"
+    )
 
 
 def _sum(builder: CircuitBuilder, op: Op, made: Sequence[Signal]) -> Signal:

@@ -39,7 +39,7 @@ class OverflowMode(IntEnum):
 
 @dataclass(frozen=True)
 class Requantize:
-    """``max(0, a)`` where `relu`, then `drop` bits rounded away (or `up` places left), then into `bits` bits."""
+    """``max(0, a)`` where `relu`, then `drop` bits rounded away or `up` places left, then into `bits`."""
 
     relu: bool
     drop: int

@@ -1,4 +1,4 @@
-"""Does the hardware's arithmetic give the golden model's codes? Asked at every conversion, before anything is shipped."""
+"""Does the hardware's arithmetic give the golden model's codes? Asked at every conversion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VECTORS = 2048
 
 
 def check_stages(model: QModel, stages: Sequence[Stage], seed: int = 0) -> int:
-    """Run every stage's circuit beside the interpreter, on random and extreme inputs; give the number compared.
+    """Run every stage's circuit beside the interpreter, on random and extreme inputs; return how many codes.
 
     The circuits are evaluated as the primitives compute, every value held against the bits of its wire.
     Raises `InternalError` naming the stage and the first code that differs.
@@ -42,7 +42,7 @@ def check_stages(model: QModel, stages: Sequence[Stage], seed: int = 0) -> int:
 
 
 def _check_extremes(model: QModel, stage: Stage, frac_in: int, frac_out: int) -> int:
-    """Every dot product of a streamed layer driven to both ends of its range, whether or not a frame can do it."""
+    """Every dot product of a streamed layer at both ends of its range, reached by a frame or not."""
     head = stage.nodes[0]
     if stage.window is None or not isinstance(head, Conv2D):
         return 0
@@ -63,7 +63,7 @@ def _check_extremes(model: QModel, stage: Stage, frac_in: int, frac_out: int) ->
             frac = node.frac
     spans = [s.range for s in stage.circuit.outputs]
     _compare(stage, _rescale(stage.circuit.evaluate(taps >> up), spans, frac_out), codes)
-    return codes.size
+    return int(codes.size)
 
 
 def _inputs(model: QModel, stages: Sequence[Stage], rng: np.random.Generator) -> Codes:
@@ -80,7 +80,8 @@ def _inputs(model: QModel, stages: Sequence[Stage], rng: np.random.Generator) ->
     middle = (lo + hi) // 2
     for spread in (0.02, 0.1, 0.3):
         frames += [
-            np.clip(rng.normal(middle, spread * (hi - lo + 1), shape).astype(np.int64), lo, hi) for _ in range(2)
+            np.clip(rng.normal(middle, spread * (hi - lo + 1), shape).astype(np.int64), lo, hi)
+            for _ in range(2)
         ]
     if kind.lo > lo or kind.hi < hi:
         raise InternalError("the input's interval is wider than its type")
@@ -123,6 +124,7 @@ def _compare(stage: Stage, got: Codes, wanted: Codes) -> None:
     if len(wrong):
         row, channel = (int(v) for v in wrong[0])
         raise InternalError(
-            f"stage '{stage.name}': the circuit gives {got[row, channel]}, the golden model {wanted[row, channel]} "
+            f"stage '{stage.name}': the circuit gives {got[row, channel]}, "
+            f"the golden model {wanted[row, channel]} "
             f"(vector {row}, channel {channel}; {len(wrong)} of {got.size} differ)"
         )

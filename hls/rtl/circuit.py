@@ -195,7 +195,7 @@ class CircuitBuilder:
         return Signal(signal.node, Range(span.lo, span.hi, span.frac - up))
 
     def add(self, a: Signal, b: Signal, *, subtract: bool = False, known: Range | None = None) -> Signal:
-        """``a ± b`` exactly. `known`: interval and binary point, where more is known than the operands tell."""
+        """``a ± b`` exactly. `known`: a tighter interval than that of `a` and `b`, if there is one."""
         frac = max(a.range.frac, b.range.frac)
         a_up, b_up = frac - a.range.frac, frac - b.range.frac
         least, most = (b.range.hi, b.range.lo) if subtract else (b.range.lo, b.range.hi)

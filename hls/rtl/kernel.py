@@ -13,7 +13,7 @@ _INDENT = "    "
 
 
 def print_kernel(stage: Stage, module: str, header: str) -> str:
-    """The module text. Ports: `aclk`, `taps` (inputs packed from the lowest bit), `result` (outputs likewise)."""
+    """The module text. Ports: `aclk`; `taps`, the inputs packed, first one lowest; `result`, likewise."""
     return _Printer(stage.circuit, stage.schedule).module(stage, module, header)
 
 
@@ -30,7 +30,7 @@ class _Printer:
         lines = [
             header + "//",
             f"// Kernel of {stage.kind} '{stage.name}': {self.circuit.adders} adders, "
-            f"{self.schedule.stages} pipeline stage{'s' if self.schedule.stages > 1 else ''}, a result every clock.",
+            f"pipeline stages: {self.schedule.stages}, a result every clock.",
             "// Names: x = input, n = value, n_s2 = the same value in stage 2.",
             "`default_nettype none",
             "",

@@ -9,7 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.errors import ConfigError, ResourceError, UnsupportedLayerError
-from dwell.hls.qmodel import Cast, Conv2D, Dense, FixedPoint, Flatten, Input, Node, QModel, Relu, Reshape, Tensor
+from dwell.hls.qmodel import (
+    Cast,
+    Conv2D,
+    Dense,
+    FixedPoint,
+    Flatten,
+    Input,
+    Node,
+    QModel,
+    Relu,
+    Reshape,
+    Tensor,
+)
 from dwell.hls.rtl.adders import multiply
 from dwell.hls.rtl.casts import plan_cast
 from dwell.hls.rtl.circuit import Circuit, CircuitBuilder, Range, Signal
@@ -23,7 +35,7 @@ SUPPORTED: dict[str, tuple[str, ...]] = {
 }
 
 #: When the newest column reaches a kernel, in adder levels: a block RAM answers later than a register.
-_MEMORY_ARRIVAL = 1.2
+_MEMORY_ARRIVAL = 1.8
 #: Products of an unrolled model beyond which it fits no board here.
 _MOST_PRODUCTS = 200_000
 
@@ -104,13 +116,15 @@ class _Step:
 
 
 def check_supported(model: QModel, options: RtlOptions) -> None:
-    """Raise `UnsupportedLayerError` for a layer that the style cannot carry, `ConfigError` for a bad width."""
+    """Raise `UnsupportedLayerError` for a layer the style cannot carry, `ConfigError` for a bad width."""
     supported = SUPPORTED[options.style]
     for node in _path(model):
         kind = type(node).__name__
         if kind not in supported:
             hint = "style 'unrolled' carries it" if kind in SUPPORTED["unrolled"] else ""
-            raise UnsupportedLayerError(node.name, kind, supported, reason=f"style {options.style!r}", hint=hint)
+            raise UnsupportedLayerError(
+                node.name, kind, supported, reason=f"style {options.style!r}", hint=hint
+            )
         if options.style == "stream" and isinstance(node, Conv2D):
             _check_stream_conv(node, supported)
     if options.style == "stream":
@@ -127,7 +141,11 @@ def check_supported(model: QModel, options: RtlOptions) -> None:
 def _check_stream_conv(node: Conv2D, supported: Sequence[str]) -> None:
     if node.stride != (1, 1):
         raise UnsupportedLayerError(
-            node.name, "Conv2D", supported, reason=f"stride {node.stride} in style 'stream'", hint="use stride 1"
+            node.name,
+            "Conv2D",
+            supported,
+            reason=f"stride {node.stride} in style 'stream'",
+            hint="use stride 1",
         )
     if any(node.padding):
         raise UnsupportedLayerError(
@@ -152,12 +170,11 @@ def lower(model: QModel, options: RtlOptions) -> tuple[Stage, ...]:
         _check_size(model)
         channels = channels * (int(np.prod(entry.shape)) // len(channels))
     stages: list[Stage] = []
-    shape = entry.shape
     for group in _groups(model):
+        shape = model.tensors[group[0].inputs[0]].shape
         stage = _lower_group(model, group, channels, shape, options)
         stages.append(stage)
         channels = list(stage.result)
-        shape = model.tensors[group[-1].output].shape
     return tuple(stages)
 
 
@@ -256,8 +273,10 @@ def _steps(nodes: Sequence[Node]) -> list[_Step]:
 
 def _channels_kept(group: Sequence[Node]) -> bool:
     """Whether the first step after the linear layer sees its channels as they come."""
-    return len(group) > 1 and isinstance(group[1], Relu | Cast) and not (
-        len(group) > 2 and isinstance(group[1], Relu) and isinstance(group[2], Flatten | Reshape)
+    return (
+        len(group) > 1
+        and isinstance(group[1], Relu | Cast)
+        and not (len(group) > 2 and isinstance(group[1], Relu) and isinstance(group[2], Flatten | Reshape))
     )
 
 
@@ -278,7 +297,10 @@ def _rows(
             row: list[Signal | None] = []
             for ky in range(kh):
                 for kx in range(kw):
-                    at = (y * node.stride[0] + ky * node.dilation[0] - top, x * node.stride[1] + kx * node.dilation[1] - left)
+                    at = (
+                        y * node.stride[0] + ky * node.dilation[0] - top,
+                        x * node.stride[1] + kx * node.dilation[1] - left,
+                    )
                     inside = 0 <= at[0] < shape[0] and 0 <= at[1] < shape[1]
                     row.extend(list(cube[at]) if inside else [None] * cin)
             rows.append(row)

@@ -21,7 +21,7 @@ class RtlOptions:
     """
 
     style: Style = "stream"
-    latency_cutoff: float = 3.0
+    latency_cutoff: float = 4.0
     max_width: int = 256
     clock_mhz: float = 100.0
     board: str = "pynq-z2"
@@ -29,7 +29,9 @@ class RtlOptions:
     def __post_init__(self) -> None:
         if self.style not in STYLES:
             raise ConfigError(
-                f"style {self.style!r} is not known", hint=f"choose one of {', '.join(STYLES)}", place="convert.style"
+                f"style {self.style!r} is not known",
+                hint=f"choose one of {', '.join(STYLES)}",
+                place="convert.style",
             )
         if not 1.0 <= self.latency_cutoff <= 1000.0:
             raise ConfigError(

@@ -92,9 +92,10 @@ def _ports(shell: Shell) -> list[str]:
 
 
 def _padding(shell: Shell) -> list[str]:
-    if shell.input_bits == 8 * shell.in_bytes:
+    top = 8 * shell.in_bytes - 1
+    if shell.input_bits > top:
         return []
-    return [f"{_INDENT}wire unused_padding = &{{1'b0, s_axis_tdata[{8 * shell.in_bytes - 1}:{shell.input_bits}]}};"]
+    return [f"{_INDENT}wire unused_padding = &{{1'b0, s_axis_tdata[{top}:{shell.input_bits}]}};"]
 
 
 def _frame_front(shell: Shell) -> list[str]:
@@ -181,7 +182,8 @@ def _window(stage: Stage, tag: str, width: int, source: tuple[str, str, str, str
         f"{_INDENT}wire {tag}_window_valid, {tag}_window_first, {tag}_window_last;",
         f"{_INDENT}wire [{total - 1}:0] {tag}_window_taps;",
         f"{_INDENT}dwell_conv_window #(",
-        f"{_INDENT}    .PIXEL_BITS({stage.pixel_bits}), .KERNEL_H({window.height}), .KERNEL_W({window.width}), "
+        f"{_INDENT}    .PIXEL_BITS({stage.pixel_bits}), "
+        f".KERNEL_H({window.height}), .KERNEL_W({window.width}), "
         f".DILATION_H({window.dilation[0]}), .DILATION_W({window.dilation[1]}), .MAX_WIDTH({width})",
         f"{_INDENT}) u_{tag}_window (",
         f"{_INDENT}    .clk(aclk), .rst_n(aresetn),",

@@ -48,7 +48,9 @@ def write_design(model: QModel, options: RtlOptions, out: Path) -> Design:
     )
     _write_verilog(shell, out / "rtl")
     model.save(out / "qmodel")
-    text = json.dumps(_document(model, options, shell, compared, out), indent=1, sort_keys=True, allow_nan=False)
+    text = json.dumps(
+        _document(model, options, shell, compared, out), indent=1, sort_keys=True, allow_nan=False
+    )
     (out / DESIGN_JSON).write_text(text + "\n")
     return Design.load(out)
 
@@ -66,7 +68,8 @@ def _input_bits(stages: Sequence[Stage]) -> int:
 def _header(model: QModel, options: RtlOptions) -> str:
     return (
         f"// {model.name}: a network in hardware, style {options.style}.\n"
-        f"// Made by dwell {metadata.version('dwell')} from the integer graph {model.digest()[:16]}. Do not edit.\n"
+        f"// Made by dwell {metadata.version('dwell')} from the integer graph {model.digest()[:16]}. "
+        "Do not edit.\n"
     )
 
 

@@ -1,1 +1,1 @@
-"""cocotb benches of a design's outside: AXI4-Stream sources and sinks with pauses, protocol checks, clocks counted."""
+"""cocotb benches of a design's outside: streams with pauses, protocol checks, clocks counted."""

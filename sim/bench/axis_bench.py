@@ -1,4 +1,4 @@
-"""The bench: cocotb tests of one design, told what to send and to expect by the job file in `$DWELL_BENCH_JOB`.
+"""The bench: cocotb tests of one design. The job file in `$DWELL_BENCH_JOB` says what to send and to expect.
 
 A phase is an array of input beats with the output beats that have to come. Each test plays one phase and
 leaves its record in `record_<phase>.npz`, which the caller compares a second time.
@@ -178,5 +178,5 @@ async def reset_in_mid_frame(dut: Any) -> None:
 
 @cocotb.test()
 async def frame_cut_short(dut: Any) -> None:
-    """A new first pixel arrives in the middle of a frame: the decisions so far come out, then the new frame's."""
+    """A first pixel in the middle of a frame: the decisions so far come out, then the new frame's."""
     await play(dut, "frame_cut_short", gaps=20, stalls=20)

@@ -17,7 +17,8 @@ TEST_MODULE = "dwell.sim.bench.axis_bench"
 # The runner makes every signal of the design readable and writable, which costs most of the speed. The
 # outside is all that the bench looks at.
 _PORTS = "`verilator_config\n" + "".join(
-    f'public_flat_rw -module "{{top}}" -var "{name}"\n' for name in ("aclk", "aresetn", "s_axis_*", "m_axis_*")
+    f'public_flat_rw -module "{{top}}" -var "{name}"\n'
+    for name in ("aclk", "aresetn", "s_axis_*", "m_axis_*")
 )
 _VERILATOR_ARGS = (
     "--no-public-flat-rw", "--no-timing", "-O3", "--x-assign", "fast", "--x-initial", "unique", "-Wno-fatal",

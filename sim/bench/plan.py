@@ -1,4 +1,4 @@
-"""What the bench plays: phases of frames with their golden decisions, cut to a length that a simulator can take."""
+"""What the bench plays: phases of frames with their golden decisions, no longer than a simulator can take."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ class Plan:
         return Comparison(compared, mismatches + max(0, len(got) - start), first)
 
 
-def make_plans(dut: Dut, frames: Sequence[Frame], *, stalls: bool, most_beats: int | None = None) -> tuple[Plan, ...]:
+def make_plans(
+    dut: Dut, frames: Sequence[Frame], *, stalls: bool, most_beats: int | None = None
+) -> tuple[Plan, ...]:
     """The phases for `frames`: full speed, a reset in mid-frame, a frame cut short, and pauses with `stalls`.
 
     `most_beats` shortens all of them.
@@ -109,5 +111,10 @@ def bench_frames(dut: Dut, count: int, seed: int) -> list[Frame]:
         return ordinary_frames(dut, [shape] * (200 * count), rng)
     (kh, kw), channels = dut.window, shape[-1]
     middling = (kh + 21, min(kw + 37, dut.max_width), channels)
-    sizes = [middling, (kh, kw, channels), *[middling] * (count - 1), (kh + 1, min(dut.max_width, 256), channels)]
+    sizes = [
+        middling,
+        (kh, kw, channels),
+        *[middling] * (count - 1),
+        (kh + 1, min(dut.max_width, 256), channels),
+    ]
     return ordinary_frames(dut, sizes, rng)

@@ -6,7 +6,7 @@ Runs inside the simulator. It samples at the rising edge, before anything change
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -90,8 +90,8 @@ class Recorder:
         value = getattr(self.dut, name).value
         try:
             return int(value)
-        except ValueError:
-            self._fail(f"{name} is {value}: X or Z")
+        except ValueError as error:
+            raise ProtocolError(f"clock {self.clock}: {name} is {value}: X or Z") from error
 
-    def _fail(self, what: str) -> Any:
+    def _fail(self, what: str) -> NoReturn:
         raise ProtocolError(f"clock {self.clock}: {what}")

@@ -31,7 +31,7 @@ _LIBRARY = "bench-library"
 
 @dataclass(frozen=True)
 class Simulator:
-    """A simulator that cocotb can drive: cocotb's name for it, how results name it, the environment it needs."""
+    """A simulator that cocotb can drive: cocotb's name for it, how results name it, its environment."""
 
     name: str
     label: str
@@ -173,7 +173,7 @@ def find_waves(folder: Path, build: Path) -> Path | None:
 
 
 def _bring_library(key: str, directory: Path) -> None:
-    """Put Verilator's own objects, the same for every design, where make finds them: half of the build time."""
+    """Put Verilator's own objects, the same for every design, where make finds them: half the time."""
     # They have to be newer than the makefile that Verilator is about to write.
     later = time.time() + BUILD_LIMIT_S
     for found in sorted((cache_root() / _LIBRARY / key).glob("verilated*.o")):
@@ -217,7 +217,10 @@ def _environ(simulator: Simulator, folder: Path) -> dict[str, str]:
 
 def _fst_headers() -> bool:
     """Whether Verilator can be built with FST waves here: it needs the headers of lz4 and zlib."""
-    return all(any((Path(d) / h).is_file() for d in ("/usr/include", "/usr/local/include")) for h in ("lz4.h", "zlib.h"))
+    return all(
+        any((Path(d) / h).is_file() for d in ("/usr/include", "/usr/local/include"))
+        for h in ("lz4.h", "zlib.h")
+    )
 
 
 def _read_junit(path: Path) -> tuple[dict[str, str], frozenset[str]]:

@@ -115,7 +115,9 @@ def run_core(
         seconds = time.perf_counter() - start
         if done.status != 0:
             why = f"stopped after {limit_s:.0f} s" if done.timed_out else f"exit status {done.status}"
-            raise ToolFailedError("the Verilated core", log=keep_log(log), tail=f"{log_tail(log)}\n{why}".strip())
+            raise ToolFailedError(
+                "the Verilated core", log=keep_log(log), tail=f"{log_tail(log)}\n{why}".strip()
+            )
         return _read_reply(reply.read_bytes(), out_bytes, seconds, watchdog_clocks, max_clocks)
 
 

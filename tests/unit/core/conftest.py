@@ -1,4 +1,4 @@
-"""A tiny plug-in package, real as any: stages and a model that the installed `dwell` finds through entry points."""
+"""A tiny plug-in package, real as any: stages and a model that `dwell` finds through entry points."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def second(ctx):
     (ctx.out / "two.txt").write_text(text * 2)
     print("a line that belongs in the log")
     if steer("fail"):
-        raise VerificationError("two is not two", first_mismatch={"index": 3}, hint="look at it", place="two.txt")
+        raise VerificationError(
+            "two is not two", first_mismatch={"index": 3}, hint="look at it", place="two.txt"
+        )
     if steer("crash"):
         raise RuntimeError("a secret of the code")
     if steer("die"):
@@ -66,7 +68,9 @@ def _dose(project):
     return {"dose": project.model.params.dose}
 
 FIRST = Stage("tiny_first", "core", (), "tinyplug:first", ("tinyplug",), _dose)
-SECOND = Stage("tiny_second", "core", ("tiny_first",), "tinyplug:second", ("tinyplug",), lambda p: {}, threads=2)
+SECOND = Stage(
+    "tiny_second", "core", ("tiny_first",), "tinyplug:second", ("tinyplug",), lambda p: {}, threads=2
+)
 '''
 
 _ENTRY_POINTS = """

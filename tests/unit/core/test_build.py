@@ -15,8 +15,6 @@ import pytest
 
 from dwell.artifact import Artifact
 
-pytestmark = pytest.mark.fast
-
 
 def _statuses(found: dict) -> dict[str, str]:
     return {stage["name"]: stage["status"] for stage in found["stages"]}
@@ -36,6 +34,7 @@ def _gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.fast
 def test_it_runs_then_caches(tiny) -> None:
     code, found = tiny.build()
     assert code == 0
@@ -82,6 +81,7 @@ def test_code_changes_the_digest(tiny) -> None:
     assert _statuses(tiny.build()[1]) == {"tiny_first": "ran", "tiny_second": "ran"}
 
 
+@pytest.mark.fast
 def test_a_dry_run_runs_nothing(tiny) -> None:
     code, found = tiny.build("--dry-run")
     assert code == 0
@@ -89,6 +89,7 @@ def test_a_dry_run_runs_nothing(tiny) -> None:
     assert not (tiny.root / ".dwell").exists()
 
 
+@pytest.mark.fast
 def test_a_failing_stage_is_told_as_its_error(tiny) -> None:
     tiny.steer("fail")
     code, found = tiny.build()
@@ -150,6 +151,7 @@ def test_a_stopped_build_leaves_no_process_and_nothing_half_written(tiny, number
     assert not list(artifacts.glob(".tmp-*"))
 
 
+@pytest.mark.fast
 def test_a_killed_stage_process_takes_its_children_along(tiny) -> None:
     tiny.steer("sleep")
     building = tiny.start("build", "--until", "tiny_second", "--json")
@@ -191,6 +193,7 @@ def test_a_removed_artifact_is_built_again(tiny) -> None:
     assert _statuses(tiny.build()[1]) == {"tiny_first": "ran", "tiny_second": "cached"}
 
 
+@pytest.mark.fast
 def test_unknown_and_broken_stages(tiny) -> None:
     done = tiny.dwell("build", "--until", "tiny_secnd", "--json")
     assert done.returncode == 2

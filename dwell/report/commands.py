@@ -1,0 +1,34 @@
+"""`dwell report` on a project that has been built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dwell.errors import ConfigError
+from dwell.report.collect import collect
+from dwell.report.render import render
+from dwell.report.run import FILE
+
+
+def report(args: Mapping[str, Any]) -> dict[str, Any]:
+    """`dwell report DIR`: a page from whatever the last build of a project left.
+
+    Unlike the stage, it does not ask for every artifact. Raises `ConfigError` for a folder that was
+    never built.
+    """
+    directory = Path(args["directory"])
+    latest = directory / ".dwell" / "latest"
+    if not latest.is_dir():
+        raise ConfigError(
+            f"{directory} has not been built", hint=f"dwell build {directory}", place=str(directory)
+        )
+    artifacts = {path.name: path.resolve() for path in sorted(latest.iterdir()) if path.name != "report"}
+    data = collect({k: v for k, v in artifacts.items() if v.is_dir()}, directory.name)
+    out = Path(args["out"]) if args["out"] else directory / ".dwell" / FILE
+    temporary = out.with_name(f".{out.name}.part")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_text(render(data))
+    temporary.replace(out)
+    return {"path": str(out), "rungs": sorted(data.rungs), "stages": sorted(data.manifests)}

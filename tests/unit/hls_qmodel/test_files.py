@@ -1,0 +1,172 @@
+"""Saving and loading: the same bytes each time, and nothing taken from a damaged file."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dwell.errors import ConfigError
+from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel.random_models import RandomFamily, random_conv_model
+
+pytestmark = pytest.mark.fast
+
+FAMILY = RandomFamily(dilations=(1, 2), strides=(1, 2), padding=True)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6))
+def test_a_model_comes_back_the_same(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    folder = tmp_path_factory.mktemp("model")
+    model = random_conv_model(seed, FAMILY)
+    model.save(folder)
+    back = QModel.load(folder)
+    assert back.digest() == model.digest()
+    assert back.tensors == model.tensors and back.quantizers == model.quantizers
+    x = np.random.default_rng(seed).random((2, *model.tensors[model.input].shape))
+    first, second = model.trace(x), back.trace(x)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
+    random_conv_model(5).save(tmp_path / "here")
+    program = (
+        "import sys; from dwell.hls.qmodel.random_models import random_conv_model; "
+        "random_conv_model(5).save(sys.argv[1])"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "there")], check=True)
+    for name in ("qmodel.json", "qmodel.npz"):
+        assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
+
+
+def test_different_models_have_different_digests() -> None:
+    assert len({random_conv_model(seed).digest() for seed in range(20)}) == 20
+
+
+def edit_json(folder: Path, change: Callable[[dict[str, object]], object], *, resign: bool) -> None:
+    """Change the JSON; `resign` makes its own digest match again, so that the deeper checks are reached."""
+    from dwell.hls.qmodel import store
+
+    path = folder / "qmodel.json"
+    body = json.loads(path.read_text())
+    change(body)
+    if resign:
+        import hashlib
+
+        body.pop("digest", None)
+        body["digest"] = hashlib.sha256(store._canonical(body)).hexdigest()
+    path.write_text(json.dumps(body))
+
+
+def drop_nodes(body: dict[str, object]) -> None:
+    body["nodes"] = 3
+
+
+def odd_rounding(body: dict[str, object]) -> None:
+    body["nodes"][0]["rounding"] = "SOMEHOW"  # type: ignore[index]
+
+
+def huge_width(body: dict[str, object]) -> None:
+    body["tensors"][0]["type"]["width"] = 10**9  # type: ignore[index]
+
+
+def huge_array(body: dict[str, object]) -> None:
+    body["nodes"][1]["weight"]["shape"] = [10**6, 10**6, 10, 10]  # type: ignore[index]
+
+
+def other_array(body: dict[str, object]) -> None:
+    body["nodes"][1]["weight"]["array"] = "../../etc/passwd"  # type: ignore[index]
+
+
+def unknown_node(body: dict[str, object]) -> None:
+    body["nodes"][0]["kind"] = "Exec"  # type: ignore[index]
+
+
+def bad_scale(body: dict[str, object]) -> None:
+    body["tensors"][0]["scale"] = -1.0  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (drop_nodes, "'nodes' is missing or not a list"),
+        (odd_rounding, "SOMEHOW"),
+        (huge_width, "a type of 1000000000 bits"),
+        (huge_array, "not as large as its shape"),
+        (other_array, "lacks"),
+        (unknown_node, "unknown kind 'Exec'"),
+        (bad_scale, "scale -1.0"),
+    ],
+)
+def test_a_forged_description_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, object]], object], words: str
+) -> None:
+    random_conv_model(7).save(tmp_path)
+    edit_json(tmp_path, change, resign=True)
+    with pytest.raises(ConfigError, match=words):
+        QModel.load(tmp_path)
+
+
+def test_an_edited_description_is_noticed(tmp_path: Path) -> None:
+    random_conv_model(7).save(tmp_path)
+    edit_json(tmp_path, lambda body: body.update(name="other"), resign=False)
+    with pytest.raises(ConfigError, match="digest does not match"):
+        QModel.load(tmp_path)
+
+
+def test_an_edited_weight_is_noticed(tmp_path: Path) -> None:
+    random_conv_model(7).save(tmp_path)
+    path = tmp_path / "qmodel.npz"
+    with np.load(path) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    arrays["conv1/weight"].flat[0] += 1
+    np.savez(path, **arrays)
+    with pytest.raises(ConfigError, match="conv1/weight' does not match its digest"):
+        QModel.load(tmp_path)
+
+
+def test_pickles_are_not_loaded(tmp_path: Path) -> None:
+    random_conv_model(7).save(tmp_path)
+    with zipfile.ZipFile(tmp_path / "qmodel.npz") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    evil = io.BytesIO()
+    np.save(evil, np.array([print], dtype=object), allow_pickle=True)
+    members["conv1/weight.npy"] = evil.getvalue()
+    with zipfile.ZipFile(tmp_path / "qmodel.npz", "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(ConfigError):
+        QModel.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["qmodel.json", "qmodel.npz"])
+def test_truncated_and_random_files_are_refused(tmp_path: Path, name: str) -> None:
+    random_conv_model(7).save(tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    rng = np.random.default_rng(0)
+    for size in [0, 1, 10, *rng.integers(11, len(whole) - 1, 30)]:
+        (tmp_path / name).write_bytes(whole[:size])
+        with pytest.raises(ConfigError):
+            QModel.load(tmp_path)
+    for _ in range(30):
+        damaged = bytearray(whole)
+        damaged[int(rng.integers(0, len(whole)))] ^= 0xFF
+        (tmp_path / name).write_bytes(damaged)
+        try:
+            back = QModel.load(tmp_path)
+        except ConfigError:
+            continue
+        assert back.digest() == random_conv_model(7).digest()  # the byte meant nothing
+    (tmp_path / name).unlink()
+    with pytest.raises(ConfigError, match=f"no {name}"):
+        QModel.load(tmp_path)
