@@ -14,6 +14,9 @@ STAGES = "dwell.stages"
 MODELS = "dwell.models"
 QUANTIZERS = "dwell.quantizers"
 FRONTENDS = "dwell.frontends"
+INSTRUMENTS = "dwell.instruments"
+POLICIES = "dwell.policies"
+BOARD_LINKS = "dwell.board_links"
 GROUPS = (
     STAGES,
     MODELS,
@@ -21,8 +24,9 @@ GROUPS = (
     FRONTENDS,
     "dwell.backends",
     "dwell.boards",
-    "dwell.instruments",
-    "dwell.policies",
+    BOARD_LINKS,
+    INSTRUMENTS,
+    POLICIES,
     "hls4ml.backends",
 )
 

@@ -9,7 +9,6 @@ from dwell.errors import NotBuiltYetError
 _LATER = {
     "package": "The overlay, driver and Vivado project of a design.",
     "deploy": "Load an overlay onto a board and test it there.",
-    "bridge": "The running loop between a board and a microscope.",
     "sweep": "Trade latency against resources and accuracy.",
 }
 # anything may follow: the answer is the same, and clearer than a complaint about an option

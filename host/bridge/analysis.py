@@ -57,7 +57,9 @@ def _exponent(energies: FloatArray, counts: FloatArray) -> float:
     return exponent
 
 
-def compare(energies_eV: FloatArray, events: NDArray[np.generic], references: NDArray[np.generic]) -> Comparison | None:
+def compare(
+    energies_eV: FloatArray, events: NDArray[np.generic], references: NDArray[np.generic]
+) -> Comparison | None:
     """Compare spectra at events (N, E) with those at perfect columns (M, E); None with fewer than two of either."""
     if len(events) < 2 or len(references) < 2:
         return None

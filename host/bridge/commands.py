@@ -69,8 +69,10 @@ class Budget:
     def affords(self, dwell_ms: float, more_ms: float = 0.0) -> bool:
         """Whether a spectrum fits in what is left, `more_ms` of others before it included."""
         total_ms = dwell_ms + more_ms
-        return (self.spent_e + self.cost_e(total_ms) <= self.dose_e
-                and self.spent_s + total_ms * 1e-3 <= self.time_s)
+        return (
+            self.spent_e + self.cost_e(total_ms) <= self.dose_e
+            and self.spent_s + total_ms * 1e-3 <= self.time_s
+        )
 
     def spend(self, dwell_ms: float) -> None:
         """Book one spectrum."""

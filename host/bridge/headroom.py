@@ -9,7 +9,7 @@ from dwell.errors import ResourceError
 
 #: Kept ahead of the file's end: enough to write what is in memory, the counters and the end of the record.
 MARGIN_BYTES = 4 << 20
-STEP_BYTES = 8 << 20
+STEP_BYTES = 1 << 20
 
 
 class Headroom:

@@ -31,9 +31,24 @@ from dwell.host.bridge.record import Recorder
 from dwell.host.instruments.protocol import Instrument, Row, ScanRequest
 
 CODES = 256
-COUNTERS = ("rows", "rows_lost", "pixels_in", "frames", "pixels_decided", "pixels_dropped", "decisions", "triggers",
-            "board_events", "events_dropped", "events_recorded", "events_invalid", "spectra", "commands",
-            "refused_by_budget", "electrons_on_spectra")
+COUNTERS = (
+    "rows",
+    "rows_lost",
+    "pixels_in",
+    "frames",
+    "pixels_decided",
+    "pixels_dropped",
+    "decisions",
+    "triggers",
+    "board_events",
+    "events_dropped",
+    "events_recorded",
+    "events_invalid",
+    "spectra",
+    "commands",
+    "refused_by_budget",
+    "electrons_on_spectra",
+)
 
 
 @dataclass(frozen=True)
@@ -67,8 +82,15 @@ class RunResult:
 class Bridge:
     """One run of instrument, board and policy into one record."""
 
-    def __init__(self, instrument: Instrument, board: Board, policy: Policy, recorder: Recorder, budget: Budget,
-                 plan: RunPlan) -> None:
+    def __init__(
+        self,
+        instrument: Instrument,
+        board: Board,
+        policy: Policy,
+        recorder: Recorder,
+        budget: Budget,
+        plan: RunPlan,
+    ) -> None:
         self._instrument, self._board, self._policy = instrument, board, policy
         self._recorder, self._budget, self._plan = recorder, budget, plan
         self._counts = dict.fromkeys(COUNTERS, 0)
@@ -107,8 +129,11 @@ class Bridge:
         self._board.start(scan.lines, scan.pixels, plan.threshold, plan.dead_time)
         window = self._board.info.window
         self._reach = ((window[0] - 1) // 2, (window[1] - 1) // 2)
-        self._policy.start(PolicyContext(
-            scan.lines, scan.pixels, scan.frames, plan.pitch_nm, self._reach, self._budget, plan.seed))
+        self._policy.start(
+            PolicyContext(
+                scan.lines, scan.pixels, scan.frames, plan.pitch_nm, self._reach, self._budget, plan.seed
+            )
+        )
         if self._stop():
             return
         self._instrument.unblank()
@@ -170,7 +195,11 @@ class Bridge:
             near = range(event.line - self._reach[0], event.line + self._reach[0] + 1)
             valid = not (self._filled and any((event.frame, k) in self._filled for k in near))
             last = event.line + self._reach[0]
-            finished = float(self._finished_s[last]) if event.frame == frame and last < len(self._finished_s) else np.nan
+            finished = (
+                float(self._finished_s[last])
+                if event.frame == frame and last < len(self._finished_s)
+                else np.nan
+            )
             self._event_rows[event] = self._recorder.event(event, valid=valid, row_finished_s=finished)
             self._counts["events_recorded"] += 1
             self._counts["events_invalid"] += not valid
@@ -212,8 +241,10 @@ class Bridge:
         self._counts["commands"] += 1
         self._counts["spectra"] += 1
         self._counts["electrons_on_spectra"] = round(self._budget.spent_e)
-        for seen, into in ((command.event, self._result.event_to_command_ms),
-                           (command.first_event, self._result.first_event_to_command_ms)):
+        for seen, into in (
+            (command.event, self._result.event_to_command_ms),
+            (command.first_event, self._result.first_event_to_command_ms),
+        ):
             if seen is not None and self._instrument.info.shares_clock:
                 into.append((spectrum.received_s - seen.seen_s) * 1e3)
 
@@ -222,7 +253,9 @@ class Bridge:
         try:
             self._instrument.blank()
         except DeviceError as error:
-            return DeviceError(f"the beam could not be blanked: {error.message}", hint=error.hint, place=error.place)
+            return DeviceError(
+                f"the beam could not be blanked: {error.message}", hint=error.hint, place=error.place
+            )
         return None
 
     def _final_counts(self) -> None:
@@ -236,7 +269,9 @@ class Bridge:
             self._counts["board_events"] = got.events
 
     def _take_late(self, events: Sequence[Event]) -> None:
-        with contextlib.suppress(Exception):  # the record may be what failed; the count then says what it lacks
+        with contextlib.suppress(
+            Exception
+        ):  # the record may be what failed; the count then says what it lacks
             for event in events:
                 self._recorder.event(event, valid=False, row_finished_s=float("nan"))
                 self._counts["events_recorded"] += 1
@@ -245,11 +280,14 @@ class Bridge:
 
 def check_counts(counts: dict[str, int]) -> None:
     """Raise `VerificationError` unless pixels and events add up."""
-    for left, right in ((("pixels_in",), ("pixels_decided", "pixels_dropped")),
-                        (("triggers",), ("events_recorded", "events_dropped")),
-                        (("board_events",), ("events_recorded",))):
+    for left, right in (
+        (("pixels_in",), ("pixels_decided", "pixels_dropped")),
+        (("triggers",), ("events_recorded", "events_dropped")),
+        (("board_events",), ("events_recorded",)),
+    ):
         a, b = sum(counts[n] for n in left), sum(counts[n] for n in right)
         if a != b:
             raise VerificationError(
                 f"counters do not add up: {' + '.join(left)} = {a}, {' + '.join(right)} = {b}",
-                first_mismatch={"counters": list(left + right), "values": [counts[n] for n in left + right]})
+                first_mismatch={"counters": list(left + right), "values": [counts[n] for n in left + right]},
+            )

@@ -29,11 +29,33 @@ FORMAT = "dwell-bridge-record-1"
 FLUSH_S = 0.25
 ROW_MISSING, ROW_SCANNED, ROW_FILLED = 0, 1, 2
 _STATUS_BYTES = 160
-EVENT_TYPE = np.dtype([("frame", "<u4"), ("line", "<u2"), ("pixel", "<u2"), ("score", "<i4"), ("valid", "?"),
-                       ("row_finished_s", "<f8"), ("seen_s", "<f8")])
-COMMAND_TYPE = np.dtype([("kind", "S16"), ("reason", "S16"), ("x_nm", "<f8"), ("y_nm", "<f8"), ("dwell_ms", "<f8"),
-                         ("event", "<i8"), ("event_seen_s", "<f8"), ("first_event_seen_s", "<f8"), ("sent_s", "<f8"),
-                         ("received_s", "<f8"), ("finished_s", "<f8"), ("spectrum", "<i8")])
+EVENT_TYPE = np.dtype(
+    [
+        ("frame", "<u4"),
+        ("line", "<u2"),
+        ("pixel", "<u2"),
+        ("score", "<i4"),
+        ("valid", "?"),
+        ("row_finished_s", "<f8"),
+        ("seen_s", "<f8"),
+    ]
+)
+COMMAND_TYPE = np.dtype(
+    [
+        ("kind", "S16"),
+        ("reason", "S16"),
+        ("x_nm", "<f8"),
+        ("y_nm", "<f8"),
+        ("dwell_ms", "<f8"),
+        ("event", "<i8"),
+        ("event_seen_s", "<f8"),
+        ("first_event_seen_s", "<f8"),
+        ("sent_s", "<f8"),
+        ("received_s", "<f8"),
+        ("finished_s", "<f8"),
+        ("spectrum", "<i8"),
+    ]
+)
 _TABLE_CHUNK = 256
 _OVERHEAD = 1 << 16  # bytes of HDF5's own for one write
 
@@ -93,8 +115,9 @@ class Recorder:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = h5py.File(path, "x", libver="latest")
         except FileExistsError as error:
-            raise ConfigError(f"{path} exists", hint="give another name; a record is never overwritten",
-                              place=str(path)) from error
+            raise ConfigError(
+                f"{path} exists", hint="give another name; a record is never overwritten", place=str(path)
+            ) from error
         except OSError as error:
             raise ResourceError(f"the record {path} cannot be written: {error}", place=str(path)) from error
         try:
@@ -106,7 +129,9 @@ class Recorder:
                 self._file.close()
             path.unlink(missing_ok=True)
             if isinstance(error, OSError):
-                raise ResourceError(f"the record {path} cannot be written: {error}", place=str(path)) from error
+                raise ResourceError(
+                    f"the record {path} cannot be written: {error}", place=str(path)
+                ) from error
             raise
         self._file.swmr_mode = True
         self._rows: list[tuple[int, int, NDArray[np.uint8], float, int]] = []
@@ -118,16 +143,27 @@ class Recorder:
         f.attrs["format"] = FORMAT
         f.attrs["time_unit"] = "s, monotonic clock of the host"
         for name, value in header.attributes.items():
-            f.attrs[name] = value if isinstance(value, str | int | float) else json.dumps(value, sort_keys=True)
+            f.attrs[name] = (
+                value if isinstance(value, str | int | float) else json.dumps(value, sort_keys=True)
+            )
         frames = f.create_group("frames")
         self._pixels = frames.create_dataset(
-            "pixels", (0, lines, pixels), "u1", maxshape=(None, lines, pixels), chunks=(1, min(lines, 64), pixels))
-        self._pixels.attrs.update({"unit": "detector codes of 1/256 of full scale", "pitch_nm": header.pitch_nm})
+            "pixels",
+            (0, lines, pixels),
+            "u1",
+            maxshape=(None, lines, pixels),
+            chunks=(1, min(lines, 64), pixels),
+        )
+        self._pixels.attrs.update(
+            {"unit": "detector codes of 1/256 of full scale", "pitch_nm": header.pitch_nm}
+        )
         self._row_s = frames.create_dataset(
-            "row_finished_s", (0, lines), "<f8", maxshape=(None, lines), chunks=(1, lines), fillvalue=np.nan)
+            "row_finished_s", (0, lines), "<f8", maxshape=(None, lines), chunks=(1, lines), fillvalue=np.nan
+        )
         self._row_s.attrs["unit"] = "s"
         self._row_state = frames.create_dataset(
-            "row_state", (0, lines), "u1", maxshape=(None, lines), chunks=(1, lines))
+            "row_state", (0, lines), "u1", maxshape=(None, lines), chunks=(1, lines)
+        )
         self._row_state.attrs["meaning"] = "0 missing, 1 scanned, 2 lost on the way and filled with zeros"
         events = f.create_dataset("events", (0,), EVENT_TYPE, maxshape=(None,), chunks=(_TABLE_CHUNK,))
         events.attrs["unit"] = "line and pixel of the window's middle; score code; s"
@@ -137,7 +173,8 @@ class Recorder:
         energies = header.energies_eV
         spectra.create_dataset("energy_eV", data=energies).attrs["unit"] = "eV"
         counts = spectra.create_dataset(
-            "counts", (0, len(energies)), "<f4", maxshape=(None, len(energies)), chunks=(16, len(energies)))
+            "counts", (0, len(energies)), "<f4", maxshape=(None, len(energies)), chunks=(16, len(energies))
+        )
         counts.attrs["unit"] = "counts"
         self._events, self._commands, self._spectra = _Table(events), _Table(commands), _Table(counts)
         self._counters = f.create_dataset("counters", (len(header.counters),), "<i8")
@@ -156,14 +193,29 @@ class Recorder:
     def event(self, event: Event, *, valid: bool, row_finished_s: float) -> int:
         """One event; its row in the table. `row_finished_s` is when the window's last row was scanned."""
         return self._events.append(
-            (event.frame, event.line, event.pixel, event.score, valid, row_finished_s, event.seen_s))
+            (event.frame, event.line, event.pixel, event.score, valid, row_finished_s, event.seen_s)
+        )
 
     def spectrum(self, command: TakeSpectrum, event: int, sent_s: float, spectrum: Spectrum) -> int:
         """One spectrum and the command that took it; the spectrum's row."""
         index = self._spectra.append(spectrum.counts)
         seen, first = (x.seen_s if x is not None else np.nan for x in (command.event, command.first_event))
-        self._commands.append((b"spectrum", command.reason.encode(), command.x_nm, command.y_nm, command.dwell_ms,
-                               event, seen, first, sent_s, spectrum.received_s, spectrum.finished_s, index))
+        self._commands.append(
+            (
+                b"spectrum",
+                command.reason.encode(),
+                command.x_nm,
+                command.y_nm,
+                command.dwell_ms,
+                event,
+                seen,
+                first,
+                sent_s,
+                spectrum.received_s,
+                spectrum.finished_s,
+                index,
+            )
+        )
         return index
 
     def command(self, kind: str, x: float, y: float, sent_s: float) -> None:
@@ -217,9 +269,14 @@ class Recorder:
     def __enter__(self) -> Recorder:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         if not self._closed:
-            self.close(f"stopped: {error}" if error is not None else "complete", dict.fromkeys(self._header.counters, 0))
+            self.close(
+                f"stopped: {error}" if error is not None else "complete",
+                dict.fromkeys(self._header.counters, 0),
+            )
 
 
 @dataclass(frozen=True)
@@ -258,23 +315,32 @@ def open_record(path: Path) -> Record:
                 raise ConfigError(f"{path} is not of format {FORMAT}", hint=hint, place=str(path))
             return _read(f)
     except (OSError, KeyError) as error:
-        raise ConfigError(f"{path} cannot be read as a record: {error}", hint=hint, place=str(path)) from error
+        raise ConfigError(
+            f"{path} cannot be read as a record: {error}", hint=hint, place=str(path)
+        ) from error
 
 
 def _read(f: Any) -> Record:
     names = json.loads(f["counters"].attrs["names"])
     return Record(
         attributes={k: v.item() if isinstance(v, np.generic) else v for k, v in f.attrs.items()},
-        pixels=f["frames/pixels"][:], row_finished_s=f["frames/row_finished_s"][:],
-        row_state=f["frames/row_state"][:], events=f["events"][:], commands=f["commands"][:],
-        energies_eV=f["spectra/energy_eV"][:], spectra=f["spectra/counts"][:],
+        pixels=f["frames/pixels"][:],
+        row_finished_s=f["frames/row_finished_s"][:],
+        row_state=f["frames/row_state"][:],
+        events=f["events"][:],
+        commands=f["commands"][:],
+        energies_eV=f["spectra/energy_eV"][:],
+        spectra=f["spectra/counts"][:],
         counters=dict(zip(names, (int(n) for n in f["counters"][:]), strict=True)),
-        status=f["status"][0].decode(errors="replace"))
+        status=f["status"][0].decode(errors="replace"),
+    )
 
 
 def _h5py() -> Any:
     try:
         import h5py
     except ImportError as error:
-        raise ToolNotFoundError("the record needs the package 'h5py'", hint="run `dwell env sync build`") from error
+        raise ToolNotFoundError(
+            "the record needs the package 'h5py'", hint="run `dwell env sync build`"
+        ) from error
     return h5py

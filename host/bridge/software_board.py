@@ -32,7 +32,9 @@ class SoftwareBoard:
                 hint="a fully convolutional network with input type ufixed<8,0> and one channel does",
             )
         self._model = model
-        self._info = BoardInfo("software", "software", design_digest or model.digest(), "", model.window, None, {})
+        self._info = BoardInfo(
+            "software", "software", design_digest or model.digest(), "", model.window, None, {}
+        )
         self._shape: tuple[int, int] | None = None
 
     @property
@@ -44,11 +46,15 @@ class SoftwareBoard:
         """See `Board`."""
         window = self._info.window
         if lines < window[0] or pixels < window[1]:
-            raise ConfigError(f"frames of {lines} lines of {pixels} pixels are smaller than the window {window}")
+            raise ConfigError(
+                f"frames of {lines} lines of {pixels} pixels are smaller than the window {window}"
+            )
         if dead_time < 0:
             raise ConfigError(f"a dead time of {dead_time} decisions is negative")
         self._shape, self._threshold, self._dead_time = (lines, pixels), threshold, dead_time
-        self._kept = np.zeros((0, pixels), np.uint8)  # the last rows of this frame, those that windows still need
+        self._kept = np.zeros(
+            (0, pixels), np.uint8
+        )  # the last rows of this frame, those that windows still need
         self._frame, self._line, self._quiet = 0, 0, 0
         self._waiting: list[Event] = []
         self._counts = dict.fromkeys(BoardCounters().to_json(), 0)
@@ -96,7 +102,8 @@ class SoftwareBoard:
                 continue
             line, pixel = divmod(int(index), scores.shape[1])
             self._waiting.append(
-                Event(self._frame, first_line + line + centre[0], pixel + centre[1], int(flat[index]), now))
+                Event(self._frame, first_line + line + centre[0], pixel + centre[1], int(flat[index]), now)
+            )
             ready = int(index) + 1 + self._dead_time
             self._counts["triggers"] += 1
         self._quiet = max(0, ready - flat.size)

@@ -75,7 +75,8 @@ def ensure_certificates(folder: Path | None = None) -> Certificates:
     except OSError as error:
         raise ResourceError(
             f"certificates cannot be kept in {found.folder}: {error.strerror or error}",
-            hint="give a folder that you may write", place=str(found.folder),
+            hint="give a folder that you may write",
+            place=str(found.folder),
         ) from error
     return found
 
@@ -116,7 +117,10 @@ def _make(found: Certificates) -> None:
         _write(temporary / found.authority.name, _pem(lib, authority))
         for side, (certificate, key_file) in (("server", found.server), ("client", found.client)):
             key = lib["ec"].generate_private_key(lib["ec"].SECP256R1())
-            _write(temporary / certificate.name, _pem(lib, _certificate(lib, side, key, authority, authority_key)))
+            _write(
+                temporary / certificate.name,
+                _pem(lib, _certificate(lib, side, key, authority, authority_key)),
+            )
             _write(temporary / key_file.name, _key_pem(lib, key))
         shutil.rmtree(found.folder)
         temporary.rename(found.folder)
@@ -150,7 +154,8 @@ def _certificate(
         chosen = purpose.SERVER_AUTH if side == "server" else purpose.CLIENT_AUTH
         issuer = authority.public_key()
         builder = builder.add_extension(x509.ExtendedKeyUsage([chosen]), critical=True).add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), critical=False  # type: ignore[arg-type]
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer),
+            critical=False,  # type: ignore[arg-type]
         )
         if side == "server":
             here = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
@@ -161,8 +166,15 @@ def _certificate(
 
 def _key_usage(x509: Any, authority: bool) -> Any:
     return x509.KeyUsage(
-        digital_signature=not authority, content_commitment=False, key_encipherment=False, data_encipherment=False,
-        key_agreement=False, key_cert_sign=authority, crl_sign=authority, encipher_only=False, decipher_only=False,
+        digital_signature=not authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
     )
 
 

@@ -152,7 +152,9 @@ def _means_around(instrument: Instrument, act: Callable[[], None]) -> tuple[floa
 def check_blanking_shows_in_mid_frame(instrument: Instrument) -> None:
     """Rows scanned after a blank are dark, those before it are not."""
     before, after, _ = _means_around(instrument, instrument.blank)
-    assert before > 0.01 and after < 0.2 * before, f"mean signal {before:.4f} before, {after:.4f} after the blank"
+    assert before > 0.01 and after < 0.2 * before, (
+        f"mean signal {before:.4f} before, {after:.4f} after the blank"
+    )
 
 
 def check_a_command_during_a_scan_loses_no_row(instrument: Instrument) -> None:

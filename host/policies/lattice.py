@@ -32,7 +32,9 @@ class Lattice:
         return found
 
 
-def reciprocal_vectors(image: NDArray[np.generic], spacing_px: float, tolerance: float = 0.15) -> FloatArray | None:
+def reciprocal_vectors(
+    image: NDArray[np.generic], spacing_px: float, tolerance: float = 0.15
+) -> FloatArray | None:
     """Two first-order reciprocal vectors (2, 2), (y, x) in cycles per pixel, of a lattice whose rows lie near
     `spacing_px` apart; None where the image shows no such lattice (no peak 8 times above the annulus' median).
 

@@ -26,8 +26,12 @@ class RevisitParams(BaseModel):
 
     dwell_ms: float = Field(default=8.0, gt=0, le=2000, description="of each spectrum")
     merge_radius_nm: float = Field(default=0.20, gt=0, description="events nearer than this are one vacancy")
-    settle_rows: int = Field(default=2, ge=0, description="rows to wait for a stronger event of the same vacancy")
-    references: float = Field(default=1.0, ge=0, description="spectra of perfect columns for each one at an event")
+    settle_rows: int = Field(
+        default=2, ge=0, description="rows to wait for a stronger event of the same vacancy"
+    )
+    references: float = Field(
+        default=1.0, ge=0, description="spectra of perfect columns for each one at an event"
+    )
     clearance_nm: float = Field(default=0.30, gt=0, description="of a perfect column from every event")
     margin_nm: float = Field(default=0.50, ge=0, description="of a perfect column from the frame's border")
     row_spacing_nm: float = Field(default=0.2737, gt=0, description="between lattice rows: a * sqrt(3) / 2")
@@ -100,12 +104,21 @@ class Revisit:
 
     def _references(self, image: NDArray[np.uint8]) -> list[Command]:
         wanted = int(len(self._visited) * self._p.references) - len(self._references_taken)
-        lattice = lattice_of(image, np.array(self._visited, dtype=np.float64).reshape(-1, 2),
-                             self._p.row_spacing_nm / self._c.pitch_nm) if wanted > 0 else None
+        lattice = (
+            lattice_of(
+                image,
+                np.array(self._visited, dtype=np.float64).reshape(-1, 2),
+                self._p.row_spacing_nm / self._c.pitch_nm,
+            )
+            if wanted > 0
+            else None
+        )
         if lattice is None:
             return []
         pitch = self._c.pitch_nm
-        sites = lattice.sites(self._c.lines, self._c.pixels, max(self._p.margin_nm / pitch, max(self._c.reach)))
+        sites = lattice.sites(
+            self._c.lines, self._c.pixels, max(self._p.margin_nm / pitch, max(self._c.reach))
+        )
         marked = np.array(self._seen, dtype=np.float64)
         clear = [s for s in sites if np.hypot(*(marked - s).T).min() * pitch >= self._p.clearance_nm]
         commands: list[Command] = []

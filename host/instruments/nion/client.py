@@ -29,7 +29,9 @@ _PROTOCOL = 1
 class NionInstrument:
     """Nion Swift's simulator with an MoS2 sheet. See `Instrument` for units, coordinates, threads and failure."""
 
-    def __init__(self, process: ServerProcess, certificates: Certificates, settings: MicroscopeSettings) -> None:
+    def __init__(
+        self, process: ServerProcess, certificates: Certificates, settings: MicroscopeSettings
+    ) -> None:
         """Connect to a microscope that runs. Use `start`, which also runs it."""
         self.settings = settings
         self._process = process
@@ -59,7 +61,11 @@ class NionInstrument:
         found = ensure_certificates(certificates)
         if log is None:
             log = Path(tempfile.gettempdir()) / f"dwell-microscope-{time.monotonic_ns()}.log"
-        tls = {"certificate": str(found.server[0]), "key": str(found.server[1]), "authority": str(found.authority)}
+        tls = {
+            "certificate": str(found.server[0]),
+            "key": str(found.server[1]),
+            "authority": str(found.authority),
+        }
         process = ServerProcess(python, {"settings": settings.model_dump(), "tls": tls}, log)
         try:
             return cls(process, found, settings)
@@ -86,15 +92,21 @@ class NionInstrument:
         """See `Instrument`."""
         got = self._commands.call("state")
         return InstrumentState(
-            blanked=bool(got["blanked"]), scanning=bool(got["scanning"]),
-            probe_current_pA=float(got["probe_current_pA"]), field_of_view_nm=float(got["field_of_view_nm"]),
-            defocus_nm=float(got["defocus_nm"]), stage_nm=(float(got["stage_x_nm"]), float(got["stage_y_nm"])),
-            probe_nm=(float(got["probe_x_nm"]), float(got["probe_y_nm"])), electrons=float(got["electrons"]))
+            blanked=bool(got["blanked"]),
+            scanning=bool(got["scanning"]),
+            probe_current_pA=float(got["probe_current_pA"]),
+            field_of_view_nm=float(got["field_of_view_nm"]),
+            defocus_nm=float(got["defocus_nm"]),
+            stage_nm=(float(got["stage_x_nm"]), float(got["stage_y_nm"])),
+            probe_nm=(float(got["probe_x_nm"]), float(got["probe_y_nm"])),
+            electrons=float(got["electrons"]),
+        )
 
     def scan(self, request: ScanRequest) -> Iterator[Row]:
         """See `Instrument`."""
-        number = int(self._commands.call(
-            "start_scan", request.lines, request.pixels, request.dwell_us, request.frames))
+        number = int(
+            self._commands.call("start_scan", request.lines, request.pixels, request.dwell_us, request.frames)
+        )
         return self._fetch(number)
 
     def _fetch(self, number: int) -> Iterator[Row]:
@@ -106,7 +118,9 @@ class NionInstrument:
                 codes = _array(got)
                 pixels = (codes / np.float32(got["codes_full_scale"])).astype(np.float32)
                 for k, values in enumerate(pixels):
-                    yield Row(int(got["frames"][k]), int(got["lines"][k]), values, float(got["finished_s"][k]))
+                    yield Row(
+                        int(got["frames"][k]), int(got["lines"][k]), values, float(got["finished_s"][k])
+                    )
         finally:
             if not over and not self._rows.silent:
                 with contextlib.suppress(DeviceError):
@@ -119,8 +133,14 @@ class NionInstrument:
     def spectrum(self, x_nm: float, y_nm: float, dwell_ms: float) -> Spectrum:
         """See `Instrument`."""
         got = self._commands.call("spectrum", float(x_nm), float(y_nm), float(dwell_ms))
-        return Spectrum(float(x_nm), float(y_nm), float(dwell_ms), _array(got).astype(np.float32),
-                        float(got["received_s"]), float(got["finished_s"]))
+        return Spectrum(
+            float(x_nm),
+            float(y_nm),
+            float(dwell_ms),
+            _array(got).astype(np.float32),
+            float(got["received_s"]),
+            float(got["finished_s"]),
+        )
 
     def set_probe(self, x_nm: float, y_nm: float) -> None:
         """See `Instrument`."""
@@ -204,12 +224,16 @@ class _Link:
     def _failure(self, name: str, error: Exception) -> DeviceError:
         import Pyro5.errors
 
-        deadline = time.monotonic() + 0.3  # a connection breaks a little before the process is seen to be dead
+        deadline = (
+            time.monotonic() + 0.3
+        )  # a connection breaks a little before the process is seen to be dead
         while self._process.alive and time.monotonic() < deadline:
             time.sleep(0.01)
         end = self._process.describe_end()
         if end:
-            return DeviceError(f"the microscope {end}", hint=f"its last words are in {self._process.log}", place=name)
+            return DeviceError(
+                f"the microscope {end}", hint=f"its last words are in {self._process.log}", place=name
+            )
         if isinstance(error, Pyro5.errors.TimeoutError | TimeoutError):
             self.silent = True
             return DeviceError(f"the microscope did not answer '{name}' within {_TIMEOUT_S:g} s", place=name)
@@ -234,7 +258,9 @@ def _connect(uri: str, certificates: Certificates) -> Any:
     if config.SSL and wanted != config.SSL_CACERTS:
         raise ConfigError(
             f"this process already talks to instruments with the certificates beside {config.SSL_CACERTS}",
-            hint="use one folder of certificates in a process", place=wanted)
+            hint="use one folder of certificates in a process",
+            place=wanted,
+        )
     config.SSL = True
     config.SSL_CLIENTCERT, config.SSL_CLIENTKEY = (str(path) for path in certificates.client)
     config.SSL_CACERTS = wanted
@@ -254,5 +280,10 @@ def _info(got: dict[str, Any]) -> InstrumentInfo:
         raise DeviceError(f"the microscope speaks protocol {got['protocol']}, this dwell {_PROTOCOL}")
     energies = got["energy_first_eV"] + got["energy_step_eV"] * np.arange(got["energy_channels"])
     return InstrumentInfo(
-        name=str(got["name"]), simulated=True, versions=dict(got["versions"]), energies_eV=energies,
-        timeout_s=_TIMEOUT_S, shares_clock=True)
+        name=str(got["name"]),
+        simulated=True,
+        versions=dict(got["versions"]),
+        energies_eV=energies,
+        timeout_s=_TIMEOUT_S,
+        shares_clock=True,
+    )

@@ -27,7 +27,9 @@ class ServerProcess:
     It has a session of its own, so that Ctrl-C reaches the host alone, which then blanks the beam in good order.
     """
 
-    def __init__(self, python: Path, request: Mapping[str, Any], log: Path, *, timeout_s: float = 60.0) -> None:
+    def __init__(
+        self, python: Path, request: Mapping[str, Any], log: Path, *, timeout_s: float = 60.0
+    ) -> None:
         """Start and wait for the address. Raises `DeviceError` with the log's tail if none comes in time."""
         if not python.exists():
             raise ConfigError(
@@ -57,7 +59,11 @@ class ServerProcess:
         code = self._process.poll()
         if code is None:
             return ""
-        return f"was killed by signal {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return (
+            f"was killed by signal {signal.Signals(-code).name}"
+            if code < 0
+            else f"ended with exit code {code}"
+        )
 
     def log_tail(self) -> str:
         """The end of what it has said."""
@@ -98,9 +104,15 @@ class ServerProcess:
         def keep() -> None:
             try:
                 with log.open("wb") as errors:
-                    started.append(subprocess.Popen(
-                        [str(python), "-I", "-u", "-c", _LAUNCH, str(_FOLDER.parent)],
-                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True))
+                    started.append(
+                        subprocess.Popen(
+                            [str(python), "-I", "-u", "-c", _LAUNCH, str(_FOLDER.parent)],
+                            stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE,
+                            stderr=errors,
+                            start_new_session=True,
+                        )
+                    )
             except OSError as error:
                 started.append(error)
             ready.set()
@@ -128,7 +140,8 @@ class ServerProcess:
             tail = self.log_tail()
             raise DeviceError(
                 f"the microscope {end}" + (f": {tail.splitlines()[-1]}" if tail else ""),
-                hint=f"see {self.log}; `dwell doctor` shows whether its environment is whole", place=str(self.log),
+                hint=f"see {self.log}; `dwell doctor` shows whether its environment is whole",
+                place=str(self.log),
             ) from error
 
 

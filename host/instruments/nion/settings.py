@@ -22,7 +22,9 @@ class SpecimenSettings(_Section):
     lattice_a_A: float = Field(default=3.160, gt=2, lt=5)
     sulphur_height_A: float = Field(default=1.585, gt=0, lt=3)
     vacancy_fraction: float = Field(default=0.06, ge=0, le=1, description="of the S2 columns")
-    double_vacancy_share: float = Field(default=0.05, ge=0, le=1, description="of the vacancies, both S missing")
+    double_vacancy_share: float = Field(
+        default=0.05, ge=0, le=1, description="of the vacancies, both S missing"
+    )
     tilt_mrad: float = Field(default=40.0, ge=0, le=200)
     rotation_deg: float = 17.0
 
@@ -32,14 +34,18 @@ class ImagingSettings(_Section):
 
     probe_current_pA: float = Field(default=20.0, gt=0, le=1000)
     probe_fwhm_A: float = Field(default=1.1, gt=0.3, lt=5)
-    nominal_fwhm_A: float = Field(default=1.1, gt=0.3, lt=5, description="the probe for which mo_fraction holds")
+    nominal_fwhm_A: float = Field(
+        default=1.1, gt=0.3, lt=5, description="the probe for which mo_fraction holds"
+    )
     tail_share: float = Field(default=0.20, ge=0, lt=1)
     tail_ratio: float = Field(default=2.2, gt=1)
     convergence_mrad: float = Field(default=30.0, gt=0)
     defocus_blur: float = Field(default=0.45, ge=0, description="FWHM added, over defocus x convergence")
     z_exponent: float = Field(default=1.6, gt=1, lt=2.1)
     mo_fraction: float = Field(default=0.0138, gt=0, lt=1, description="of the beam detected, probe on Mo")
-    full_scale_electrons: float = Field(default=34.4448, gt=0, description="detected electrons that fill the ADC")
+    full_scale_electrons: float = Field(
+        default=34.4448, gt=0, description="detected electrons that fill the ADC"
+    )
     dark_counts_per_s: float = Field(default=2500.0, ge=0)
     contamination: float = Field(default=0.2, ge=0, description="peak of the background, in Mo peaks")
     contamination_length_A: float = Field(default=12.0, gt=0)

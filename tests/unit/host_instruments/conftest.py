@@ -13,7 +13,8 @@ from dwell.environments.lock import read_lock
 from dwell.hls.qmodel import FixedPoint, QModel
 from dwell.hls.qmodel.build import Builder
 from dwell.host.instruments import ScanRequest
-from dwell.host.instruments.nion import MicroscopeSettings, NionInstrument
+from dwell.host.instruments.nion.client import NionInstrument
+from dwell.host.instruments.nion.settings import MicroscopeSettings
 
 Start = Callable[..., NionInstrument]
 WINDOW, FIELD_NM, SIDE = 11, 6.4, 160
@@ -41,8 +42,12 @@ def bright() -> Callable[[int], MicroscopeSettings]:
     """Settings with five times the usual dose and a flat specimen: even a linear detector does well there."""
 
     def settings(seed: int) -> MicroscopeSettings:
-        imaging = {"probe_current_pA": 100.0, "contamination": 0.0, "full_scale_electrons": 172.2,
-                   "jitter_sigma_A": 0.02}
+        imaging = {
+            "probe_current_pA": 100.0,
+            "contamination": 0.0,
+            "full_scale_electrons": 172.2,
+            "jitter_sigma_A": 0.02,
+        }
         specimen = {"size_nm": 20.0, "tilt_mrad": 0.0}
         return MicroscopeSettings.model_validate({"seed": seed, "specimen": specimen, "imaging": imaging})
 
@@ -50,7 +55,9 @@ def bright() -> Callable[[int], MicroscopeSettings]:
 
 
 @pytest.fixture(scope="session")
-def start_microscope(scope_python: Path, certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+def start_microscope(
+    scope_python: Path, certificates: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Start]:
     """Start microscopes; whatever a test leaves of them is gone at the end."""
     started: list[NionInstrument] = []
 

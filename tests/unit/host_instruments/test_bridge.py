@@ -20,7 +20,8 @@ from dwell.host.bridge.loop import COUNTERS, Bridge, RunPlan, check_counts
 from dwell.host.bridge.record import Record, Recorder, RecordHeader, open_record
 from dwell.host.bridge.software_board import SoftwareBoard
 from dwell.host.instruments import Row, ScanRequest
-from dwell.host.instruments.nion import MicroscopeSettings, NionInstrument
+from dwell.host.instruments.nion.client import NionInstrument
+from dwell.host.instruments.nion.settings import MicroscopeSettings
 from dwell.host.policies.revisit import Revisit, RevisitParams
 
 SIDE, FIELD_NM = 160, 6.4
@@ -33,8 +34,17 @@ def _plan(instrument: NionInstrument, threshold: int, *, frames: int = 1, side: 
 
 
 def _recorder(path: Path, plan: RunPlan, instrument: NionInstrument) -> Recorder:
-    return Recorder(path, RecordHeader(plan.scan.lines, plan.scan.pixels, plan.pitch_nm, instrument.info.energies_eV,
-                                       COUNTERS, {"software": {"dwell": "test"}, "design_digest": "d"}))
+    return Recorder(
+        path,
+        RecordHeader(
+            plan.scan.lines,
+            plan.scan.pixels,
+            plan.pitch_nm,
+            instrument.info.energies_eV,
+            COUNTERS,
+            {"software": {"dwell": "test"}, "design_digest": "d"},
+        ),
+    )
 
 
 class _Idle:
@@ -91,7 +101,9 @@ def test_the_software_board_decides_as_the_golden_model(detector: Detector) -> N
 
 @pytest.fixture(scope="module")
 def experiment(
-    start_microscope: Callable[..., NionInstrument], bright: Callable[[int], MicroscopeSettings], detector: Detector,
+    start_microscope: Callable[..., NionInstrument],
+    bright: Callable[[int], MicroscopeSettings],
+    detector: Detector,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Record, NDArray[np.float64], object]]:
     """Two frames of a specimen that the detector has not seen: record, true vacancies, result."""
@@ -106,7 +118,9 @@ def experiment(
     return open_record(path), truth, result
 
 
-def test_spectra_at_events_differ_from_perfect_columns(experiment: tuple[Record, NDArray[np.float64], object]) -> None:
+def test_spectra_at_events_differ_from_perfect_columns(
+    experiment: tuple[Record, NDArray[np.float64], object],
+) -> None:
     """The sulphur edge at events is weaker by more than five standard errors; only events and image were known."""
     record, _, _ = experiment
     events, references = record.spectra_for("event"), record.spectra_for("reference")
@@ -115,7 +129,9 @@ def test_spectra_at_events_differ_from_perfect_columns(experiment: tuple[Record,
     assert found.sigmas > 5
 
 
-def test_the_places_are_what_they_are_taken_for(experiment: tuple[Record, NDArray[np.float64], object]) -> None:
+def test_the_places_are_what_they_are_taken_for(
+    experiment: tuple[Record, NDArray[np.float64], object],
+) -> None:
     """Judged by the truth, which the policy never saw: each vacancy visited once, references on perfect columns."""
     record, truth, _ = experiment
     commands = record.commands
@@ -145,7 +161,9 @@ def test_everything_is_counted_and_recorded(
     assert record.status == "complete" and counters["frames"] == 2
     assert counters["pixels_in"] == 2 * SIDE * SIDE == counters["pixels_decided"] + counters["pixels_dropped"]
     assert counters["rows"] == 2 * SIDE and counters["rows_lost"] == 0 and (record.row_state == 1).all()
-    assert counters["triggers"] == counters["board_events"] == counters["events_recorded"] == len(record.events)
+    assert (
+        counters["triggers"] == counters["board_events"] == counters["events_recorded"] == len(record.events)
+    )
     assert counters["spectra"] == len(record.spectra) == counters["commands"] == len(record.commands)
     scores = detector[0].run_codes(record.pixels[..., None].astype(np.int64))[..., 0]
     again = [(f, y + 5, x + 5, int(scores[f, y, x])) for f, y, x in np.argwhere(scores >= detector[1])]
@@ -158,7 +176,9 @@ def test_commands_follow_events_in_time(experiment: tuple[Record, NDArray[np.flo
     record, _, result = experiment
     assert np.median(result.event_to_command_ms) < 20.0  # type: ignore[attr-defined]
     visits = record.commands[record.commands["reason"] == b"event"]
-    assert (visits["event_seen_s"] <= visits["sent_s"]).all() and (visits["sent_s"] <= visits["received_s"]).all()
+    assert (visits["event_seen_s"] <= visits["sent_s"]).all() and (
+        visits["sent_s"] <= visits["received_s"]
+    ).all()
     assert (visits["received_s"] < visits["finished_s"]).all() and (visits["event"] >= 0).all()
     assert (record.events["row_finished_s"] <= record.events["seen_s"]).all()
 
@@ -166,9 +186,7 @@ def test_commands_follow_events_in_time(experiment: tuple[Record, NDArray[np.flo
 # ---- budgets and commands
 
 
-def test_a_budget_binds_every_policy(
-    microscope: NionInstrument, detector: Detector, tmp_path: Path
-) -> None:
+def test_a_budget_binds_every_policy(microscope: NionInstrument, detector: Detector, tmp_path: Path) -> None:
     class Greedy(_Idle):
         def on_row(self, frame: int, line: int) -> Sequence[Command]:
             return [TakeSpectrum(1.0, 1.0, 2.0, "event")]
@@ -176,8 +194,14 @@ def test_a_budget_binds_every_policy(
     plan = _plan(microscope, detector[1], side=40)
     budget = Budget(1e12, 0.0101, microscope.state().probe_current_pA)
     before = microscope.state().electrons
-    result = Bridge(microscope, SoftwareBoard(detector[0]), Greedy(), _recorder(tmp_path / "r.h5", plan, microscope),
-                    budget, plan).run()
+    result = Bridge(
+        microscope,
+        SoftwareBoard(detector[0]),
+        Greedy(),
+        _recorder(tmp_path / "r.h5", plan, microscope),
+        budget,
+        plan,
+    ).run()
     assert result.counters["spectra"] == 5 and result.counters["refused_by_budget"] == 35
     scan = 40 * 40 * plan.scan.dwell_us * 100 * 6.241509
     assert microscope.state().electrons - before == pytest.approx(scan + budget.spent_e, rel=0.02)
@@ -191,8 +215,14 @@ def test_a_policy_can_end_the_run_and_change_the_focus(
             return {5: [SetDefocus(4.0)], 20: [BlankBeam()]}.get(line, [])
 
     plan = _plan(microscope, detector[1], side=40)
-    result = Bridge(microscope, SoftwareBoard(detector[0]), Ending(), _recorder(tmp_path / "r.h5", plan, microscope),
-                    Budget(0, 0, 100.0), plan).run()
+    result = Bridge(
+        microscope,
+        SoftwareBoard(detector[0]),
+        Ending(),
+        _recorder(tmp_path / "r.h5", plan, microscope),
+        Budget(0, 0, 100.0),
+        plan,
+    ).run()
     state = microscope.state()
     microscope.set_defocus(0.0)
     assert "policy blanked" in result.stopped and state.blanked and not state.scanning
@@ -222,8 +252,14 @@ def test_lost_rows_are_counted_and_their_events_not_acted_upon(
 ) -> None:
     lost = {30, 31, 79}
     plan = _plan(microscope, detector[1], side=80)
-    result = Bridge(_Lossy(microscope, lost), SoftwareBoard(detector[0]), Revisit(RevisitParams()),  # type: ignore[arg-type]
-                    _recorder(tmp_path / "r.h5", plan, microscope), Budget(1e12, 9.0, 100.0), plan).run()
+    result = Bridge(
+        _Lossy(microscope, lost),
+        SoftwareBoard(detector[0]),
+        Revisit(RevisitParams()),  # type: ignore[arg-type]
+        _recorder(tmp_path / "r.h5", plan, microscope),
+        Budget(1e12, 9.0, 100.0),
+        plan,
+    ).run()
     record = open_record(tmp_path / "r.h5")
     assert result.counters["rows_lost"] == 3 and result.counters["rows"] == 77
     assert set(np.flatnonzero(record.row_state[0] == 2).tolist()) == lost
@@ -256,7 +292,14 @@ def test_a_board_that_stops_answering_ends_the_run_with_the_beam_blanked(
     board.stops_at = 20
     plan = _plan(microscope, detector[1], side=80)
     with pytest.raises(DeviceError, match="the board does not answer"):
-        Bridge(microscope, board, _Idle(), _recorder(tmp_path / "r.h5", plan, microscope), Budget(0, 0, 1.0), plan).run()
+        Bridge(
+            microscope,
+            board,
+            _Idle(),
+            _recorder(tmp_path / "r.h5", plan, microscope),
+            Budget(0, 0, 1.0),
+            plan,
+        ).run()
     assert microscope.state().blanked and not microscope.state().scanning
     record = open_record(tmp_path / "r.h5")
     assert "does not answer" in record.status and record.counters["rows"] == 21
@@ -269,7 +312,14 @@ def test_counters_that_do_not_add_up_are_an_error(
     board.swallows = 1
     plan = _plan(microscope, detector[1], side=40)
     with pytest.raises(VerificationError, match="triggers = .*, events_recorded"):
-        Bridge(microscope, board, _Idle(), _recorder(tmp_path / "r.h5", plan, microscope), Budget(0, 0, 1.0), plan).run()
+        Bridge(
+            microscope,
+            board,
+            _Idle(),
+            _recorder(tmp_path / "r.h5", plan, microscope),
+            Budget(0, 0, 1.0),
+            plan,
+        ).run()
     with pytest.raises(VerificationError, match="pixels_in"):
         check_counts(dict.fromkeys(COUNTERS, 0) | {"pixels_in": 1})
 
@@ -288,8 +338,14 @@ def test_a_microscope_that_dies_in_mid_scan_leaves_a_whole_record(
 
     plan = _plan(fresh, detector[1], side=80)
     with pytest.raises(DeviceError, match="killed by signal SIGKILL"):
-        Bridge(fresh, SoftwareBoard(detector[0]), Killer(), _recorder(tmp_path / "r.h5", plan, fresh),
-               Budget(0, 0, 1.0), plan).run()
+        Bridge(
+            fresh,
+            SoftwareBoard(detector[0]),
+            Killer(),
+            _recorder(tmp_path / "r.h5", plan, fresh),
+            Budget(0, 0, 1.0),
+            plan,
+        ).run()
     record = open_record(tmp_path / "r.h5")
     assert "SIGKILL" in record.status and record.counters["rows"] >= 31
     assert (record.row_state[0, :31] == 1).all() and record.pixels[0, :31].std() > 0
@@ -304,12 +360,20 @@ def test_a_spectrum_outside_the_field_ends_the_run_in_good_order(
 
     plan = _plan(microscope, detector[1], side=40)
     with pytest.raises(DeviceError, match="outside the field of view"):
-        Bridge(microscope, SoftwareBoard(detector[0]), Wild(), _recorder(tmp_path / "r.h5", plan, microscope),
-               Budget(1e12, 9.0, 1.0), plan).run()
+        Bridge(
+            microscope,
+            SoftwareBoard(detector[0]),
+            Wild(),
+            _recorder(tmp_path / "r.h5", plan, microscope),
+            Budget(1e12, 9.0, 1.0),
+            plan,
+        ).run()
     assert microscope.state().blanked and "outside" in open_record(tmp_path / "r.h5").status
 
 
-def test_a_record_is_never_overwritten(microscope: NionInstrument, detector: Detector, tmp_path: Path) -> None:
+def test_a_record_is_never_overwritten(
+    microscope: NionInstrument, detector: Detector, tmp_path: Path
+) -> None:
     plan = _plan(microscope, detector[1])
     (tmp_path / "r.h5").write_text("precious")
     with pytest.raises(ConfigError, match="exists"):

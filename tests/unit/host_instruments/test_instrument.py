@@ -10,7 +10,8 @@ import pytest
 from dwell.errors import DeviceError
 from dwell.host.instruments import Instrument, ScanRequest
 from dwell.host.instruments.conformance import CHECKS
-from dwell.host.instruments.nion import MicroscopeSettings, NionInstrument
+from dwell.host.instruments.nion.client import NionInstrument
+from dwell.host.instruments.nion.settings import MicroscopeSettings
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
@@ -123,20 +124,26 @@ def test_the_sulphur_edge_is_weaker_at_a_vacancy(microscope: NionInstrument) -> 
 
 
 def test_the_same_seed_gives_the_same_microscope(
-    start_microscope: Callable[..., NionInstrument], bright: Callable[[int], MicroscopeSettings],
+    start_microscope: Callable[..., NionInstrument],
+    bright: Callable[[int], MicroscopeSettings],
     microscope: NionInstrument,
 ) -> None:
     with start_microscope(bright(1)) as twin, start_microscope(bright(2)) as other:
         frames = [_frame(m, 64) for m in (microscope, twin, other)]
         truths = [m.ground_truth_nm() for m in (microscope, twin, other)]
     assert np.array_equal(frames[0], frames[1]) and not np.array_equal(frames[0], frames[2])
-    assert np.array_equal(truths[0], truths[1]) and truths[0].shape != truths[2].shape or not np.allclose(
-        truths[0], truths[2])
+    assert (
+        np.array_equal(truths[0], truths[1])
+        and truths[0].shape != truths[2].shape
+        or not np.allclose(truths[0], truths[2])
+    )
 
 
 def test_a_position_outside_the_field_says_so(microscope: NionInstrument) -> None:
     microscope.set_field_of_view(6.0)
-    with pytest.raises(DeviceError, match=r"\(7, 1\) nm is outside the field of view, which is 6 nm wide and 6 nm high"):
+    with pytest.raises(
+        DeviceError, match=r"\(7, 1\) nm is outside the field of view, which is 6 nm wide and 6 nm high"
+    ):
         microscope.spectrum(7.0, 1.0, 1.0)
 
 

@@ -18,7 +18,7 @@ import pytest
 from dwell.errors import ConfigError, DeviceError
 from dwell.host.instruments import ScanRequest
 from dwell.host.instruments.certificates import Certificates, ensure_certificates
-from dwell.host.instruments.nion import NionInstrument
+from dwell.host.instruments.nion.client import NionInstrument
 
 Start = Callable[..., NionInstrument]
 
@@ -76,7 +76,9 @@ def _client(uri: str, certificates: Certificates | None) -> subprocess.Completed
         print("state:", Pyro5.api.Proxy(sys.argv[1]).state())
     """)
     files = [] if certificates is None else [*map(str, certificates.client), str(certificates.authority)]
-    return subprocess.run([sys.executable, "-c", script, uri, *files], capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-c", script, uri, *files], capture_output=True, text=True, timeout=60
+    )
 
 
 def test_the_right_certificate_is_let_in(microscope: NionInstrument, certificates: Path) -> None:
@@ -94,8 +96,12 @@ def test_a_client_without_a_certificate_is_refused(microscope: NionInstrument, c
         "link.settimeout(5); link.sendall(b'x' * 64); print('got', link.recv(64))\n"
     )
     port = microscope.server_uri.rsplit(":", 1)[1]
-    anonymous = subprocess.run([sys.executable, "-c", script, port, str(Certificates(certificates).authority)],
-                               capture_output=True, text=True, timeout=60)
+    anonymous = subprocess.run(
+        [sys.executable, "-c", script, port, str(Certificates(certificates).authority)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     # the alert may be overtaken by the closing of the connection; either way nothing was said
     assert anonymous.returncode != 0 and "ssl.SSL" in anonymous.stderr and "got" not in anonymous.stdout
     assert microscope.state().blanked in (True, False)  # and it still answers those it knows
@@ -112,19 +118,28 @@ def test_a_client_with_a_foreign_certificate_is_refused(microscope: NionInstrume
         assert answer.returncode != 0 and "state:" not in answer.stdout
 
 
-def test_the_servers_certificate_is_no_clients(microscope: NionInstrument, certificates: Path, tmp_path: Path) -> None:
+def test_the_servers_certificate_is_no_clients(
+    microscope: NionInstrument, certificates: Path, tmp_path: Path
+) -> None:
     """Each certificate is good for its own side only."""
     right, swapped = Certificates(certificates), Certificates(tmp_path / "swapped")
     swapped.folder.mkdir()
-    for source, target in ((right.authority, swapped.authority), (right.server[0], swapped.client[0]),
-                           (right.server[1], swapped.client[1])):
+    for source, target in (
+        (right.authority, swapped.authority),
+        (right.server[0], swapped.client[0]),
+        (right.server[1], swapped.client[1]),
+    ):
         target.write_bytes(source.read_bytes())
     answer = _client(microscope.server_uri, swapped)
     assert answer.returncode != 0 and "state:" not in answer.stdout
 
 
 def test_it_listens_on_this_machine_only(microscope: NionInstrument) -> None:
-    ports = [c for c in psutil.Process(microscope.server_pid).net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    ports = [
+        c
+        for c in psutil.Process(microscope.server_pid).net_connections("inet")
+        if c.status == psutil.CONN_LISTEN
+    ]
     assert ports and all(c.laddr.ip == "127.0.0.1" for c in ports)
 
 
@@ -184,7 +199,7 @@ def test_a_host_that_dies_takes_the_microscope_with_it(
         import sys, threading, time
         from pathlib import Path
         from dwell.host.instruments import ScanRequest
-        from dwell.host.instruments.nion import NionInstrument
+        from dwell.host.instruments.nion.client import NionInstrument
         made = []
         def make():  # from a thread that ends: the microscope must not end with it
             made.append(NionInstrument.start(Path(sys.argv[1]), certificates=Path(sys.argv[2]), log=Path(sys.argv[3])))
@@ -196,8 +211,12 @@ def test_a_host_that_dies_takes_the_microscope_with_it(
         for row in rows: pass
     """)
     arguments = [str(scope_python), str(certificates), str(tmp_path / "log")]
-    with subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, text=True) as host:
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as host:
         assert host.stdout is not None
         pid = int(host.stdout.readline())
         assert psutil.pid_exists(pid)

@@ -60,9 +60,14 @@ def _make_column(settings: dict[str, Any]) -> Any:
     from microscope_server.optics import ImagingSettings
     from microscope_server.specimen import SpecimenSettings
 
-    return Column(Settings(
-        seed=int(settings["seed"]), specimen=SpecimenSettings(**settings["specimen"]),
-        imaging=ImagingSettings(**settings["imaging"]), losses=LossSettings(**settings["losses"])))
+    return Column(
+        Settings(
+            seed=int(settings["seed"]),
+            specimen=SpecimenSettings(**settings["specimen"]),
+            imaging=ImagingSettings(**settings["imaging"]),
+            losses=LossSettings(**settings["losses"]),
+        )
+    )
 
 
 def _serve(column: Any, tls: dict[str, str], over: threading.Event) -> None:

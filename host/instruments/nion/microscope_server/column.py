@@ -43,7 +43,11 @@ class _Instrument(InstrumentDevice.Instrument):  # type: ignore[misc]
     channels = 1024
 
     def camera_sensor_dimensions(self, camera_type: str) -> tuple[int, int]:
-        return (_CAMERA_ROWS, self.channels) if camera_type == "eels" else super().camera_sensor_dimensions(camera_type)
+        return (
+            (_CAMERA_ROWS, self.channels)
+            if camera_type == "eels"
+            else super().camera_sensor_dimensions(camera_type)
+        )
 
     def camera_readout_area(self, camera_type: str) -> tuple[int, int, int, int]:
         if camera_type == "eels":
@@ -57,23 +61,37 @@ class _EelsCamera(CameraSimulator.CameraSimulator):  # type: ignore[misc]
     depends_on = ("probe_position", "is_blanked")
 
     def __init__(self, column: Column) -> None:
-        super().__init__(column.instrument, "eels", Geometry.IntSize(_CAMERA_ROWS, column.losses.energy_eV.size), 1)
+        super().__init__(
+            column.instrument, "eels", Geometry.IntSize(_CAMERA_ROWS, column.losses.energy_eV.size), 1
+        )
         self._column = column
 
     def get_dimensional_calibrations(self, readout_area: Any, binning_shape: Any) -> list[Any]:
         energy = self._column.losses.energy_eV
         scale = float(energy[1] - energy[0])
-        return [Calibration.Calibration(),
-                Calibration.Calibration(offset=float(energy[0]), scale=scale, units="eV")]
+        return [
+            Calibration.Calibration(),
+            Calibration.Calibration(offset=float(energy[0]), scale=scale, units="eV"),
+        ]
 
-    def get_frame_data(self, readout_area: Any, binning_shape: Any, exposure_s: float, scan_context: Any,
-                       parked_probe_position: Any) -> Any:
-        settings = self._get_frame_settings(readout_area, binning_shape, exposure_s, scan_context, parked_probe_position)
+    def get_frame_data(
+        self,
+        readout_area: Any,
+        binning_shape: Any,
+        exposure_s: float,
+        scan_context: Any,
+        parked_probe_position: Any,
+    ) -> Any:
+        settings = self._get_frame_settings(
+            readout_area, binning_shape, exposure_s, scan_context, parked_probe_position
+        )
         mean = self._column.expected_spectrum(settings.current_probe_position, exposure_s) / _CAMERA_ROWS
         counts = self._column.camera_noise.poisson(np.broadcast_to(mean, (_CAMERA_ROWS, mean.size)))
         return DataAndMetadata.new_data_and_metadata(
-            counts.astype(np.float32), intensity_calibration=Calibration.Calibration(units="counts"),
-            dimensional_calibrations=self.get_dimensional_calibrations(readout_area, binning_shape))
+            counts.astype(np.float32),
+            intensity_calibration=Calibration.Calibration(units="counts"),
+            dimensional_calibrations=self.get_dimensional_calibrations(readout_area, binning_shape),
+        )
 
 
 class _Generator(InstrumentDevice.ScanDataGenerator):  # type: ignore[misc]
@@ -108,15 +126,21 @@ class Column:
         self.instrument.SetVal("EHT", settings.losses.beam_kV * 1e3)
         self.instrument.SetVal("ConvergenceAngle", settings.imaging.convergence_mrad * 1e-3)
         self.instrument.SetVal("BeamCurrent", settings.imaging.probe_current_pA * 1e-12)
-        self._module = LineScanModule(self.instrument, lambda simulator: LineScanDevice(
-            self.instrument, simulator, self.haadf, settings.imaging, settings.seed, self.beam))
+        self._module = LineScanModule(
+            self.instrument,
+            lambda simulator: LineScanDevice(
+                self.instrument, simulator, self.haadf, settings.imaging, settings.seed, self.beam
+            ),
+        )
         self.device: LineScanDevice = self._module.device
         camera = CameraDevice.Camera("usim_eels_camera", "eels", "EELS", _EelsCamera(self), self.instrument)
         camera.camera_panel_type = "eels"
         values.eels_camera = self._camera = camera
         Registry.register_component(self.instrument, {"instrument_controller", "stem_controller"})
         Registry.register_component(
-            CameraDevice.CameraModule(_ID, camera, CameraDevice.CameraSettings("usim_eels_camera")), {"camera_module"})
+            CameraDevice.CameraModule(_ID, camera, CameraDevice.CameraSettings("usim_eels_camera")),
+            {"camera_module"},
+        )
         Registry.register_component(self._module, {"scan_module"})
         manager = HardwareSource.HardwareSourceManager()
         self.scan = manager.get_hardware_source_for_hardware_source_id("usim_scan_device")
@@ -140,9 +164,12 @@ class Column:
         """What the column does now."""
         values = self.instrument.value_manager
         offset = values.actual_offset_m
-        return Beam(blanked=bool(values.is_blanked), current_pA=self.instrument.GetVal("BeamCurrent") * 1e12,
-                    defocus_nm=self.instrument.GetVal("C10Control") * 1e9,
-                    stage_nm=(offset.x * 1e9, offset.y * 1e9))
+        return Beam(
+            blanked=bool(values.is_blanked),
+            current_pA=self.instrument.GetVal("BeamCurrent") * 1e12,
+            defocus_nm=self.instrument.GetVal("C10Control") * 1e9,
+            stage_nm=(offset.x * 1e9, offset.y * 1e9),
+        )
 
     def set_blanked(self, blanked: bool) -> None:
         """Blank the beam, or let it through."""
@@ -172,7 +199,9 @@ class Column:
 
     # ---- scan
 
-    def start_scan(self, rows: int, columns: int, width_nm: float, pixel_us: float, frames: int, sink: Any) -> None:
+    def start_scan(
+        self, rows: int, columns: int, width_nm: float, pixel_us: float, frames: int, sink: Any
+    ) -> None:
         """Scan `frames` frames; every line goes to `sink` from Nion's acquisition thread."""
         self.field_nm = (width_nm, width_nm * rows / columns)
         self.device.prepare(frames, sink)
@@ -182,7 +211,9 @@ class Column:
         parameters.pixel_time_us = pixel_us
         parameters.center_nm = (0.0, 0.0)
         self.scan.set_current_frame_parameters(parameters)
-        self.instrument.scan_context.update(Geometry.IntSize(rows, columns), Geometry.FloatPoint(), width_nm, 0.0)
+        self.instrument.scan_context.update(
+            Geometry.IntSize(rows, columns), Geometry.FloatPoint(), width_nm, 0.0
+        )
         self.scan.start_playing()
 
     def stop_scan(self) -> None:
@@ -213,7 +244,8 @@ class Column:
         """
         position = Geometry.FloatPoint(y=y, x=x)
         parameters = camera_base.CameraFrameParameters(
-            {"exposure_ms": dwell_ms, "binning": 1, "processing": "sum_project"})
+            {"exposure_ms": dwell_ms, "binning": 1, "processing": "sum_project"}
+        )
         with self._spectrum_turn, self.device.held_at(position):
             self.set_probe(x, y)
             self._camera.acquire_sequence_begin(parameters, 1)

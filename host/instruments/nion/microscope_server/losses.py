@@ -63,7 +63,9 @@ class Losses:
             spectrum += strength * self._edge(onset_eV, rise_eV)
         return spectrum
 
-    def _areal_density(self, number: int, onset_eV: float, x_A: float, y_A: float, probe_sigma_A: float) -> float:
+    def _areal_density(
+        self, number: int, onset_eV: float, x_A: float, y_A: float, probe_sigma_A: float
+    ) -> float:
         """Atoms of an element per Å², weighted by how strongly a probe at (x, y) excites each."""
         sigma = math.hypot(probe_sigma_A, self._delocalisation_A(onset_eV) / FWHM_PER_SIGMA)
         near = self._atoms.near(y_A, 4.0 * sigma)
@@ -105,7 +107,9 @@ class Losses:
         s, e = self._settings, self.energy_eV
         width = s.zero_loss_fwhm_eV / FWHM_PER_SIGMA
         zero = np.exp(-(e**2) / (2.0 * width**2)) / (width * math.sqrt(2.0 * math.pi)) * s.step_eV
-        hump = np.exp(-((e - s.plasmon_eV) ** 2) / (2.0 * 6.0**2)) / (6.0 * math.sqrt(2.0 * math.pi)) * s.step_eV
+        hump = (
+            np.exp(-((e - s.plasmon_eV) ** 2) / (2.0 * 6.0**2)) / (6.0 * math.sqrt(2.0 * math.pi)) * s.step_eV
+        )
         tail = s.background_per_eV * s.step_eV * (np.maximum(e, 30.0) / 165.0) ** -s.background_exponent
         tail *= 1.0 / (1.0 + np.exp(-(e - 35.0) / 3.0))
         out: FloatArray = (1.0 - s.plasmon_share) * zero + s.plasmon_share * hump + tail

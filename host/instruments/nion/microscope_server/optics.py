@@ -66,8 +66,16 @@ class Haadf:
         self._waves = rng.standard_normal((32, 2)) / settings.contamination_length_A
         self._phases = rng.uniform(0.0, 2.0 * math.pi, 32)
 
-    def line(self, beam: Beam, x_nm: FloatArray, y_nm: float, pixel_us: float, frame: int,
-             line: int, jitter_A: float) -> NDArray[np.uint8]:
+    def line(
+        self,
+        beam: Beam,
+        x_nm: FloatArray,
+        y_nm: float,
+        pixel_us: float,
+        frame: int,
+        line: int,
+        jitter_A: float,
+    ) -> NDArray[np.uint8]:
         """ADC codes of one line whose pixels stand at `x_nm` (evenly spaced) and `y_nm`, nm from the field's middle.
 
         The noise depends on seed, frame and line alone, so the same experiment gives the same data.

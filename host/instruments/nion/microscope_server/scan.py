@@ -59,8 +59,15 @@ class _Frame:
 class LineScanDevice(ScanDevice.Device):  # type: ignore[misc]
     """Scans line by line. `frames_wanted` bounds a scan; past it the device idles until it is aborted."""
 
-    def __init__(self, instrument: Any, simulator: Any, haadf: Haadf, imaging: ImagingSettings, seed: int,
-                 beam: Callable[[], Beam]) -> None:
+    def __init__(
+        self,
+        instrument: Any,
+        simulator: Any,
+        haadf: Haadf,
+        imaging: ImagingSettings,
+        seed: int,
+        beam: Callable[[], Beam],
+    ) -> None:
         super().__init__("usim_scan_device", "uSim Scan", instrument, simulator)
         self._haadf, self._imaging, self._seed, self._beam = haadf, imaging, seed, beam
         self._sink: Callable[[Line], None] = lambda line: None
@@ -157,8 +164,9 @@ class LineScanDevice(ScanDevice.Device):  # type: ignore[misc]
     def _properties(self) -> dict[str, Any]:
         properties = dict(self._parameters.as_dict())
         center = self._parameters.center_nm
-        properties.update(center_x_nm=center[1], center_y_nm=center[0], rotation_deg=0.0, channel_id=0,
-                          flyback_pixels=0)
+        properties.update(
+            center_x_nm=center[1], center_y_nm=center[0], rotation_deg=0.0, channel_id=0, flyback_pixels=0
+        )
         return properties
 
     def _new_frame(self) -> _Frame:
@@ -167,11 +175,15 @@ class LineScanDevice(ScanDevice.Device):  # type: ignore[misc]
         pitch = parameters.fov_nm / columns
         self._numbers += 1
         frame = _Frame(
-            number=self._numbers, index=self._indices, shape=(rows, columns),
+            number=self._numbers,
+            index=self._indices,
+            shape=(rows, columns),
             x_nm=(np.arange(columns) + 0.5 - columns / 2) * pitch,
             y_nm=(np.arange(rows) + 0.5 - rows / 2) * pitch,
             jitter_A=draw_jitter_A(self._imaging, rows, self._seed, self._indices),
-            pixel_us=float(parameters.pixel_time_us), due_s=time.monotonic())
+            pixel_us=float(parameters.pixel_time_us),
+            due_s=time.monotonic(),
+        )
         frame.due_s += frame.pixel_us * 1e-6 * columns
         self._indices += 1
         return frame
@@ -206,8 +218,9 @@ class LineScanDevice(ScanDevice.Device):  # type: ignore[misc]
     def _scan_line(self, frame: _Frame) -> None:
         k = frame.next_line
         beam = self._beam()
-        codes = self._haadf.line(beam, frame.x_nm, float(frame.y_nm[k]), frame.pixel_us, frame.index, k,
-                                 float(frame.jitter_A[k]))
+        codes = self._haadf.line(
+            beam, frame.x_nm, float(frame.y_nm[k]), frame.pixel_us, frame.index, k, float(frame.jitter_A[k])
+        )
         if not beam.blanked:
             self._electrons += beam.current_pA * 6.241509074 * frame.pixel_us * len(codes)
         frame.data[k] = codes

@@ -74,19 +74,32 @@ class Microscope:
     def describe(self) -> dict[str, Any]:
         """What this microscope is."""
         energy = self._column.losses.energy_eV
-        return {"protocol": PROTOCOL, "name": "Nion Swift simulator, MoS2", "versions": self._versions,
-                "energy_first_eV": float(energy[0]), "energy_step_eV": float(energy[1] - energy[0]),
-                "energy_channels": int(energy.size)}
+        return {
+            "protocol": PROTOCOL,
+            "name": "Nion Swift simulator, MoS2",
+            "versions": self._versions,
+            "energy_first_eV": float(energy[0]),
+            "energy_step_eV": float(energy[1] - energy[0]),
+            "energy_channels": int(energy.size),
+        }
 
     def state(self) -> dict[str, Any]:
         """What it does now."""
         beam = self._column.beam()
         probe = self._column.probe_nm()
         scan = self._scan
-        return {"blanked": beam.blanked, "probe_current_pA": beam.current_pA, "defocus_nm": beam.defocus_nm,
-                "stage_x_nm": beam.stage_nm[0], "stage_y_nm": beam.stage_nm[1], "field_of_view_nm": self._width_nm,
-                "probe_x_nm": probe[0], "probe_y_nm": probe[1], "scanning": scan is not None and not scan.over,
-                "electrons": self._column.electrons}
+        return {
+            "blanked": beam.blanked,
+            "probe_current_pA": beam.current_pA,
+            "defocus_nm": beam.defocus_nm,
+            "stage_x_nm": beam.stage_nm[0],
+            "stage_y_nm": beam.stage_nm[1],
+            "field_of_view_nm": self._width_nm,
+            "probe_x_nm": probe[0],
+            "probe_y_nm": probe[1],
+            "scanning": scan is not None and not scan.over,
+            "electrons": self._column.electrons,
+        }
 
     def set_blanked(self, blanked: bool) -> float:
         """Blank or unblank; the time it was done (monotonic s)."""
@@ -128,8 +141,9 @@ class Microscope:
             self._column.stop_scan()  # the last one has given all its lines, but Nion's task may still idle
             self._scans += 1
             self._scan = _Scan(self._scans, int(rows) * int(frames))
-            self._column.start_scan(int(rows), int(columns), self._width_nm, float(pixel_us), int(frames),
-                                    self._scan.put)
+            self._column.start_scan(
+                int(rows), int(columns), self._width_nm, float(pixel_us), int(frames), self._scan.put
+            )
             return self._scans
 
     def fetch_lines(self, scan: int, wait_s: float) -> dict[str, Any]:
@@ -138,9 +152,14 @@ class Microscope:
         if current is None or current.number != scan:
             raise RuntimeError(f"scan {scan} is not the one in progress")
         lines, over = current.take(_finite("wait_s", wait_s, 0.0, LIMITS["wait_s"]))
-        return {"frames": [x.frame for x in lines], "lines": [x.line for x in lines],
-                "finished_s": [x.finished_s for x in lines], "over": over, "codes_full_scale": ADC_CODES,
-                **_array(np.stack([x.codes for x in lines]) if lines else np.zeros((0, 0), np.uint8))}
+        return {
+            "frames": [x.frame for x in lines],
+            "lines": [x.line for x in lines],
+            "finished_s": [x.finished_s for x in lines],
+            "over": over,
+            "codes_full_scale": ADC_CODES,
+            **_array(np.stack([x.codes for x in lines]) if lines else np.zeros((0, 0), np.uint8)),
+        }
 
     def stop_scan(self) -> float:
         """Stop the scan; returns when it has stopped."""
@@ -170,8 +189,10 @@ class Microscope:
         width, height = self._column.field_nm
         x, y = _finite("x_nm", x_nm, -1e6, 1e6), _finite("y_nm", y_nm, -1e6, 1e6)
         if not (0.0 <= x <= width and 0.0 <= y <= height):
-            raise ValueError(f"probe position ({x:g}, {y:g}) nm is outside the field of view, "
-                             f"which is {width:g} nm wide and {height:g} nm high")
+            raise ValueError(
+                f"probe position ({x:g}, {y:g}) nm is outside the field of view, "
+                f"which is {width:g} nm wide and {height:g} nm high"
+            )
         return x / width, y / height
 
     def _refuse_while_scanning(self, what: str) -> None:
@@ -188,4 +209,8 @@ def _finite(name: str, value: Any, low: float, high: float) -> float:
 
 
 def _array(array: Any) -> dict[str, Any]:
-    return {"bytes": np.ascontiguousarray(array).tobytes(), "shape": list(array.shape), "dtype": array.dtype.str}
+    return {
+        "bytes": np.ascontiguousarray(array).tobytes(),
+        "shape": list(array.shape),
+        "dtype": array.dtype.str,
+    }

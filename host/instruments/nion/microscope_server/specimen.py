@@ -71,10 +71,15 @@ def make_sheet(settings: SpecimenSettings, seed: int) -> Sheet:
     has_lower = (missing == 0) | ((missing == 1) & upper_first)
     h = settings.sulphur_height_A
     azimuth = float(rng.uniform(0.0, 2.0 * math.pi))
-    layers = [_tilted(mo, 0.0, settings, azimuth), _tilted(sites[has_upper], h, settings, azimuth),
-              _tilted(sites[has_lower], -h, settings, azimuth)]
+    layers = [
+        _tilted(mo, 0.0, settings, azimuth),
+        _tilted(sites[has_upper], h, settings, azimuth),
+        _tilted(sites[has_lower], -h, settings, azimuth),
+    ]
     xy = np.concatenate(layers)
-    number = np.concatenate([np.full(len(layers[0]), MO), np.full(len(xy) - len(layers[0]), S)]).astype(np.int64)
+    number = np.concatenate([np.full(len(layers[0]), MO), np.full(len(xy) - len(layers[0]), S)]).astype(
+        np.int64
+    )
     order = np.argsort(xy[:, 1], kind="stable")
     atoms = Atoms(xy[order, 0].copy(), xy[order, 1].copy(), number[order].copy())
     return Sheet(atoms, _tilted(sites, 0.0, settings, azimuth), missing)
