@@ -20,7 +20,6 @@ from dwell.logs import new_log
 from dwell.processes import ProcessIdentity, kill_tree
 from dwell.progress import Reporter
 
-
 #: How long a command that was asked to end by itself may take for it.
 INTERRUPT_PATIENCE_S = 30.0
 
@@ -43,8 +42,9 @@ def run_command(
 ) -> dict[str, Any]:
     """Call `function` (`"package.module:name"`, a dict in, a dict out) in an environment.
 
-    On Ctrl-C it is killed; or, where `interrupt` is given, that is called to make it end by itself, and it is
-    killed on the second Ctrl-C or after `INTERRUPT_PATIENCE_S`. Its errors are raised here as the same classes; anything unexpected is an `InternalError` with its log.
+    On Ctrl-C it is killed; or, where `interrupt` is given, that is called to make it end by itself, and it
+    is killed on the second Ctrl-C or after `INTERRUPT_PATIENCE_S`. Its errors are raised here as the same
+    classes; anything unexpected is an `InternalError` with its log.
     """
     python = ready_environment(environment, report).python
     log = new_log(name)

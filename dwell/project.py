@@ -97,7 +97,7 @@ class BridgeSection(Section):
 
 
 class PluginSection(Section):
-    """[instrument], [policy]: the plug-in's name; its own keys are checked by its class and become `params`."""
+    """[instrument], [policy]: the plug-in's name; its own keys, checked by its class, become `params`."""
 
     name: str
     params: pydantic.SerializeAsAny[pydantic.BaseModel]
@@ -166,7 +166,7 @@ class Project:
     synthesize: SynthesizeSection
     board: BoardSection
     accept: AcceptSection
-    bridge: BridgeSection = BridgeSection()
+    bridge: BridgeSection
     instrument: PluginSection | None = None
     policy: PluginSection | None = None
 

@@ -39,7 +39,9 @@ def bridge_command(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Scan, decide on the board, act on the microscope; Ctrl-C ends it with the beam blanked and the record whole."""
+    """Scan, decide on the board, act on the microscope; Ctrl-C ends it with the beam blanked and the record
+    whole.
+    """
     checked = load_project(project, overrides or ())
     name = instrument or (checked.instrument.name if checked.instrument else _INSTRUMENT)
     plugin = plugins.load_plugin(plugins.INSTRUMENTS, name, place="--instrument")

@@ -15,7 +15,9 @@ SULPHUR_EV = (167.0, 212.0)
 
 @dataclass(frozen=True)
 class Comparison:
-    """Mean sulphur signal (counts) of two sets with standard errors; `sigmas` is their difference over its error."""
+    """Mean sulphur signal (counts) of two sets with standard errors; `sigmas` is their difference over its
+    error.
+    """
 
     events: float
     events_error: float
@@ -29,8 +31,8 @@ class Comparison:
 def sulphur_signal(energies_eV: FloatArray, counts: NDArray[np.generic]) -> FloatArray:
     """Counts (N,) of the sulphur L2,3 edge above background in spectra (N, E).
 
-    The background is a power law. Its exponent is fitted once, to the sum of all spectra, for a single one has too few
-    counts; its height in each spectrum is that spectrum's own in `BACKGROUND_EV`.
+    The background is a power law. Its exponent is fitted once, to the sum of all spectra, for a single one
+    has too few counts; its height in each spectrum is that spectrum's own in `BACKGROUND_EV`.
     """
     data = np.asarray(counts, dtype=np.float64)
     before = (energies_eV >= BACKGROUND_EV[0]) & (energies_eV < BACKGROUND_EV[1])
@@ -60,7 +62,9 @@ def _exponent(energies: FloatArray, counts: FloatArray) -> float:
 def compare(
     energies_eV: FloatArray, events: NDArray[np.generic], references: NDArray[np.generic]
 ) -> Comparison | None:
-    """Compare spectra at events (N, E) with those at perfect columns (M, E); None with fewer than two of either."""
+    """Compare spectra at events (N, E) with those at perfect columns (M, E); None with fewer than two of
+    either.
+    """
     if len(events) < 2 or len(references) < 2:
         return None
     signal = sulphur_signal(energies_eV, np.concatenate([events, references]))

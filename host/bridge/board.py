@@ -16,8 +16,8 @@ Evidence = Literal["software", "simulated", "hardware"]
 class BoardInfo:
     """What decides. `evidence` says whether a program, a simulated board or a board; it must never say more.
 
-    `window` is (lines, pixels); `decision_us` the time from a window's last pixel to its decision by the design's
-    clock, None where no clock runs.
+    `window` is (lines, pixels); `decision_us` the time from a window's last pixel to its decision by the
+    design's clock, None where no clock runs.
     """
 
     name: str
@@ -31,7 +31,8 @@ class BoardInfo:
 
 @dataclass(frozen=True)
 class Event:
-    """A trigger. `line` and `pixel` are those of the input pixel under the middle of the window, `score` is a code.
+    """A trigger. `line` and `pixel` are those of the input pixel under the middle of the window, `score` is
+    a code.
 
     `seen_s` is when the host got it (monotonic s), `frame` counts from 0 since `start`.
     """
@@ -45,9 +46,11 @@ class Event:
 
 @dataclass(frozen=True)
 class BoardCounters:
-    """Counts since `start`. At rest pixels = pixels_decided + pixels_dropped and triggers = events + events_dropped.
+    """Counts since `start`. At rest pixels = pixels_decided + pixels_dropped and triggers = events +
+    events_dropped.
 
-    `pixels_decided` are those that the network took; `decisions` is smaller, for a window at the edge decides nothing.
+    `pixels_decided` are those that the network took; `decisions` is smaller, for a window at the edge
+    decides nothing.
     """
 
     frames: int = 0
@@ -84,7 +87,9 @@ class Board(Protocol):
         ...
 
     def send(self, rows: NDArray[np.uint8]) -> None:
-        """Send rows (n, pixels) of detector codes, the next ones in raster order; frames follow without a gap."""
+        """Send rows (n, pixels) of detector codes, the next ones in raster order; frames follow without a
+        gap.
+        """
         ...
 
     def events(self) -> Sequence[Event]:

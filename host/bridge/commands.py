@@ -18,7 +18,9 @@ Reason = Literal["event", "reference"]
 
 @dataclass(frozen=True)
 class TakeSpectrum:
-    """A spectrum at (x_nm, y_nm) of the field. `event` is the event answered, `first_event` the first of its kin."""
+    """A spectrum at (x_nm, y_nm) of the field. `event` is the event answered, `first_event` the first of its
+    kin.
+    """
 
     x_nm: float
     y_nm: float
@@ -82,7 +84,8 @@ class Budget:
 
 @dataclass(frozen=True)
 class PolicyContext:
-    """What a policy knows of the scan. Pixel (line l, pixel p) lies at ((p + 0.5) * pitch_nm, (l + 0.5) * pitch_nm).
+    """What a policy knows of the scan. Pixel (line l, pixel p) lies at ((p + 0.5) * pitch_nm, (l + 0.5) *
+    pitch_nm).
 
     `reach` (lines, pixels) is the window's half size: the decision for line l comes with row l + reach[0].
     """

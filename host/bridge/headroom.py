@@ -1,4 +1,6 @@
-"""Room on the disk, reserved before it is needed, so that a full disk is met at a place where a run can end well."""
+"""Room on the disk, reserved before it is needed, so that a full disk is met at a place where a run can end
+well.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ class Headroom:
     """Blocks of a growing file, allocated ahead of its end.
 
     HDF5 cannot come back from a write that failed. So the room for every write is allocated before it, with
-    `MARGIN_BYTES` more: the first refusal of the disk is met here, and what is needed to end the record is there.
+    `MARGIN_BYTES` more: the first refusal of the disk is met here, and what is needed to end the record is
+    there.
     """
 
     def __init__(self, path: Path, size: int) -> None:

@@ -1,4 +1,6 @@
-"""Boards by name: entry points of group `dwell.board_links`, objects with `.name` and `.open(design, target, work)`."""
+"""Boards by name: entry points of group `dwell.board_links`, objects with `.name` and `.open(design, target,
+work)`.
+"""
 
 from __future__ import annotations
 

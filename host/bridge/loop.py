@@ -1,8 +1,9 @@
 """The loop: rows from the instrument to the board, events to the policy, commands to the instrument.
 
-It runs in one thread, so what happened in which order is never in doubt: a row is recorded, sent to the board, its
-events are recorded and given to the policy, and what the policy wants is done, before the next row is taken. The scan
-does not wait for that: rows queue at the instrument, and a line lost there is counted.
+It runs in one thread, so what happened in which order is never in doubt: a row is recorded, sent to the
+board, its events are recorded and given to the policy, and what the policy wants is done, before the next
+row is taken. The scan does not wait for that: rows queue at the instrument, and a line lost there is
+counted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dwell.errors import DeviceError, VerificationError
 from dwell.host.bridge.board import Board, Event
@@ -102,9 +102,11 @@ class Bridge:
         self._over = False
 
     def run(self) -> RunResult:
-        """Run until the scan ends, the policy blanks the beam, or `stop` says so. The beam is blanked at the end.
+        """Run until the scan ends, the policy blanks the beam, or `stop` says so. The beam is blanked at the
+        end.
 
-        Raises what went wrong (`DeviceError`, `ResourceError`, …) after the beam was blanked and the record closed.
+        Raises what went wrong (`DeviceError`, `ResourceError`, …) after the beam was blanked and the record
+        closed.
         """
         error: BaseException | None = None
         try:
@@ -152,7 +154,9 @@ class Bridge:
         return bool(self._result.stopped)
 
     def _whole(self, rows: Iterator[Row]) -> Iterator[Row]:
-        """The rows in raster order without gaps: what was lost on the way is filled, so that the board keeps step."""
+        """The rows in raster order without gaps: what was lost on the way is filled, so that the board keeps
+        step.
+        """
         scan, due = self._plan.scan, 0
         for row in rows:
             number = row.frame * scan.lines + row.line

@@ -1,7 +1,8 @@
 """The record of a run: one HDF5 file with units, digests, rows, events, commands, spectra and counters.
 
-What happens gathers in memory and is written four times a second, so that the loop seldom waits for the disk. A reader
-may open the file at any time (single writer, multiple readers); after a `kill -9` all but the last `FLUSH_S` is there. `open_record` reads a file of either kind.
+What happens gathers in memory and is written four times a second, so that the loop seldom waits for the
+disk. A reader may open the file at any time (single writer, multiple readers); after a `kill -9` all but the
+last `FLUSH_S` is there. `open_record` reads a file of either kind.
 """
 
 from __future__ import annotations
@@ -104,7 +105,9 @@ class RecordHeader:
 
 
 class Recorder:
-    """Writes one record; used by one thread. Raises `ResourceError` when the disk is full, before anything is lost."""
+    """Writes one record; used by one thread. Raises `ResourceError` when the disk is full, before anything
+    is lost.
+    """
 
     def __init__(self, path: Path, header: RecordHeader) -> None:
         """Create the file. Raises `ResourceError` if it cannot be written, `ConfigError` if it exists."""
@@ -186,7 +189,9 @@ class Recorder:
         return int(self._file.id.get_filesize())
 
     def row(self, row: Row, codes: NDArray[np.uint8], *, filled: bool = False) -> None:
-        """One row (W,) of detector codes, rows in raster order; `filled` marks one that was lost on the way."""
+        """One row (W,) of detector codes, rows in raster order; `filled` marks one that was lost on the
+        way.
+        """
         state = ROW_FILLED if filled else ROW_SCANNED
         self._rows.append((row.frame, row.line, codes, np.nan if filled else row.finished_s, state))
 
@@ -298,7 +303,8 @@ class Record:
         """Spectra (N, E) taken for `event` or `reference`."""
         chosen = (self.commands["kind"] == b"spectrum") & (self.commands["reason"] == reason.encode())
         rows = self.commands["spectrum"][chosen]
-        return self.spectra[rows[rows < len(self.spectra)]]
+        found: NDArray[np.float32] = self.spectra[rows[rows < len(self.spectra)]]
+        return found
 
 
 def open_record(path: Path) -> Record:

@@ -33,10 +33,11 @@ _ELECTRONS_PER_PA_US = 6.241509074
 
 
 def run_command(args: Mapping[str, Any]) -> dict[str, Any]:
-    """The command's work, in the environment `build`: plain arguments in, the JSON keys of `dwell bridge` out.
+    """The command's work, in the environment `build`: plain arguments in, the JSON keys of `dwell bridge`
+    out.
 
-    `args`: `project`, `overrides`, `board`, `instrument` (empty for the project's own), `instrument_python` (of the
-    instrument's environment), `out` (the record), `stop_file` (its appearance ends the run).
+    `args`: `project`, `overrides`, `board`, `instrument` (empty for the project's own), `instrument_python`
+    (of the instrument's environment), `out` (the record), `stop_file` (its appearance ends the run).
     """
     project = load_project(Path(args["project"]), args["overrides"])
     work = project.work

@@ -1,7 +1,7 @@
 """A board that is a program: the golden model's interpreter with the trigger's rule, on the host.
 
-It decides exactly what the firmware decides (threshold, dead time, frame borders) and drops nothing. It says nothing
-about time: `decision_us` is None. It is for instruments without a board and for tests of the bridge.
+It decides exactly what the firmware decides (threshold, dead time, frame borders) and drops nothing. It says
+nothing about time: `decision_us` is None. It is for instruments without a board and for tests of the bridge.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ class SoftwareBoard:
             self._kept = self._kept[:0]
 
     def _decide(self, scores: NDArray[np.int64], first_line: int) -> None:
-        """The trigger's rule on decisions (n, m) whose first window starts at `first_line`, in raster order."""
+        """The trigger's rule on decisions (n, m) whose first window starts at `first_line`, in raster
+        order.
+        """
         centre = self._model.centre
         flat = scores.ravel()
         now = time.monotonic()

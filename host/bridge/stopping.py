@@ -14,7 +14,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopRequest:
     """While it is entered, Ctrl-C and a polite kill only set a flag; so does the appearance of a file.
 
-    Calling it says whether to stop. Signals are caught in the main thread only; elsewhere the file is all there is.
+    Calling it says whether to stop. Signals are caught in the main thread only; elsewhere the file is all
+    there is.
     """
 
     def __init__(self, file: Path | None = None) -> None:

@@ -1,4 +1,6 @@
-"""The trigger's threshold for a wanted rate of false alarms, from the validation scans that the network never saw."""
+"""The trigger's threshold for a wanted rate of false alarms, from the validation scans that the network
+never saw.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ _CLEAR_A = 1.0  # a pixel farther than this from every vacancy cannot fire right
 def threshold_code(model: QModel, validation: Path, false_alarm_rate: float) -> int:
     """The lowest score code at which at most `false_alarm_rate` of the pixels away from vacancies fire.
 
-    `validation` is an npz with `frames` (N, H, W), `vacancies` rows (frame, y, x) in pixels, and `pixel_A`. Raises
-    `ConfigError` if it has too few pixels to tell such a rate.
+    `validation` is an npz with `frames` (N, H, W), `vacancies` rows (frame, y, x) in pixels, and `pixel_A`.
+    Raises `ConfigError` if it has too few pixels to tell such a rate.
     """
     with np.load(validation) as data:
         frames, vacancies, pixel_A = data["frames"], data["vacancies"], float(data["pixel_A"])

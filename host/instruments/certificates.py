@@ -1,7 +1,8 @@
 """Certificates for the link between host and instrument, made on first use.
 
-One authority signs one certificate for the server and one for the client, each good for its own side only, and its
-key is thrown away at once: nobody, not even this user, can make a third. Files are the user's alone (0600).
+One authority signs one certificate for the server and one for the client, each good for its own side only,
+and its key is thrown away at once: nobody, not even this user, can make a third. Files are the user's alone
+(0600).
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def default_folder() -> Path:
 def ensure_certificates(folder: Path | None = None) -> Certificates:
     """The certificates in `folder`, made or renewed if they are missing, damaged or about to expire.
 
-    Raises `ResourceError` if the folder cannot be written, `ToolNotFoundError` without the `cryptography` package.
+    Raises `ResourceError` if the folder cannot be written, `ToolNotFoundError` without the `cryptography`
+    package.
     """
     found = Certificates(Path(folder) if folder is not None else default_folder())
     try:
@@ -155,7 +157,7 @@ def _certificate(
         issuer = authority.public_key()
         builder = builder.add_extension(x509.ExtendedKeyUsage([chosen]), critical=True).add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer),
-            critical=False,  # type: ignore[arg-type]
+            critical=False,
         )
         if side == "server":
             here = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]

@@ -1,12 +1,13 @@
 """What every instrument must do: checks for the author of an adapter, and for the tests of those that exist.
 
-Each check takes an open instrument, leaves it blanked with no scan running, and raises `AssertionError` with what is
-wrong. `CHECKS` lists them all; give them to `pytest.mark.parametrize`. Run on a real instrument, they put the beam on
-the sample: choose the place and the dose.
+Each check takes an open instrument, leaves it blanked with no scan running, and raises `AssertionError` with
+what is wrong. `CHECKS` lists them all; give them to `pytest.mark.parametrize`. Run on a real instrument,
+they put the beam on the sample: choose the place and the dose.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -77,7 +78,7 @@ def check_rows_come_in_order(instrument: Instrument) -> None:
     assert all(r.pixels.shape == (PIXELS,) and r.pixels.dtype == np.float32 for r in rows)
     values = np.stack([r.pixels for r in rows])
     assert values.min() >= 0.0 and values.max() < 1.0 and values.std() > 0.0
-    assert all(a.finished_s <= b.finished_s for a, b in zip(rows, rows[1:], strict=False))
+    assert all(a.finished_s <= b.finished_s for a, b in itertools.pairwise(rows))
     assert not instrument.state().scanning
 
 
@@ -133,7 +134,9 @@ def check_one_scan_at_a_time(instrument: Instrument) -> None:
 
 
 def _means_around(instrument: Instrument, act: Callable[[], None]) -> tuple[float, float, int]:
-    """Mean signal before `act`, called in mid-frame, and in the frame's last quarter; and the row it was called at."""
+    """Mean signal before `act`, called in mid-frame, and in the frame's last quarter; and the row it was
+    called at.
+    """
     _ready(instrument)
     before: list[Row] = []
     after: list[Row] = []
@@ -170,7 +173,9 @@ def check_a_command_during_a_scan_loses_no_row(instrument: Instrument) -> None:
 
 
 def check_spectrum(instrument: Instrument) -> None:
-    """A spectrum has a count for every energy, most of them in the zero-loss peak, and grows with the dwell time."""
+    """A spectrum has a count for every energy, most of them in the zero-loss peak, and grows with the dwell
+    time.
+    """
     _ready(instrument)
     short, long = instrument.spectrum(1.28, 1.28, 2.0), instrument.spectrum(1.28, 1.28, 20.0)
     instrument.blank()

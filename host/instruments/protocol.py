@@ -2,24 +2,27 @@
 
 Coordinates
 -----------
-Probe positions are nanometres in the field of view: (0, 0) is its upper left corner, x runs along a line, y from line
-to line. The centre of pixel `p` of line `l` is ((p + 0.5) * pitch, (l + 0.5) * pitch), with pitch = field width /
-pixels in a line; pixels are square. A positive stage move shifts the sample right and down in the image.
+Probe positions are nanometres in the field of view: (0, 0) is its upper left corner, x runs along a line,
+y from line to line. The centre of pixel `p` of line `l` is ((p + 0.5) * pitch, (l + 0.5) * pitch), with
+pitch = field width / pixels in a line; pixels are square. A positive stage move shifts the sample right
+and down in the image.
 
 Time
 ----
-Times are seconds of `time.monotonic()`. They compare with the host's own only where instrument and host run on one
-machine (Linux gives all its processes one monotonic clock); `InstrumentInfo.shares_clock` says so.
+Times are seconds of `time.monotonic()`. They compare with the host's own only where instrument and host
+run on one machine (Linux gives all its processes one monotonic clock); `InstrumentInfo.shares_clock` says
+so.
 
 Threads
 -------
-Every method may be called from any thread, and commands may be given while another thread iterates over a scan.
-One scan runs at a time. The iterator that `scan` gives belongs to the thread that uses it.
+Every method may be called from any thread, and commands may be given while another thread iterates over a
+scan. One scan runs at a time. The iterator that `scan` gives belongs to the thread that uses it.
 
 Failure
 -------
-Everything that an instrument refuses or cannot do raises `DeviceError`: an argument out of range, a call at the wrong
-moment, an instrument that has died. A call whose instrument does not answer raises it within `InstrumentInfo.timeout_s`.
+Everything that an instrument refuses or cannot do raises `DeviceError`: an argument out of range, a call
+at the wrong moment, an instrument that has died. A call whose instrument does not answer raises it within
+`InstrumentInfo.timeout_s`.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class InstrumentInfo:
-    """What an instrument is. `simulated` is False only for a real one; `energies_eV` belong to its spectra."""
+    """What an instrument is. `simulated` is False for a real one; `energies_eV` are its spectra's."""
 
     name: str
     simulated: bool
@@ -46,7 +49,9 @@ class InstrumentInfo:
 
 @dataclass(frozen=True)
 class InstrumentState:
-    """What an instrument does now. `electrons` counts those sent on to the sample by scans and spectra so far."""
+    """What an instrument does now. `electrons` counts those sent on to the sample by scans and spectra so
+    far.
+    """
 
     blanked: bool
     scanning: bool
@@ -70,7 +75,7 @@ class ScanRequest:
 
 @dataclass(frozen=True)
 class Row:
-    """One line as it was scanned. `pixels` (W,) float32 in [0, 1); `finished_s` when its last pixel was read."""
+    """One line as it was scanned. `pixels` (W,) float32 in [0, 1); `finished_s`: its last pixel was read."""
 
     frame: int
     line: int
@@ -109,8 +114,9 @@ class Instrument(Protocol):
     def scan(self, request: ScanRequest) -> Iterator[Row]:
         """Scan, and give each row as soon as it has been scanned.
 
-        The scan starts at once. Closing the iterator (or leaving it by an error) stops the scan. Lines that come
-        faster than they are taken are lost oldest first, once a generous buffer is full: their numbers are missing.
+        The scan starts at once. Closing the iterator (or leaving it by an error) stops the scan. Lines that
+        come faster than they are taken are lost oldest first, once a generous buffer is full: their numbers
+        are missing.
         """
         ...
 
@@ -121,8 +127,8 @@ class Instrument(Protocol):
     def spectrum(self, x_nm: float, y_nm: float, dwell_ms: float) -> Spectrum:
         """Put the probe at a point and take a spectrum.
 
-        During a scan the beam leaves it at the end of a line and returns to the next line afterwards. The beam has to
-        be unblanked; a blanked one gives dark counts.
+        During a scan the beam leaves it at the end of a line and returns to the next line afterwards. The
+        beam has to be unblanked; a blanked one gives dark counts.
         """
         ...
 
@@ -151,5 +157,7 @@ class Instrument(Protocol):
         ...
 
     def close(self) -> None:
-        """Blank the beam and let go of the instrument. May be called again, and after the instrument has died."""
+        """Blank the beam and let go of the instrument. May be called again, and after the instrument has
+        died.
+        """
         ...

@@ -35,8 +35,9 @@ class Lattice:
 def reciprocal_vectors(
     image: NDArray[np.generic], spacing_px: float, tolerance: float = 0.15
 ) -> FloatArray | None:
-    """Two first-order reciprocal vectors (2, 2), (y, x) in cycles per pixel, of a lattice whose rows lie near
-    `spacing_px` apart; None where the image shows no such lattice (no peak 8 times above the annulus' median).
+    """Two first-order reciprocal vectors (2, 2), (y, x) in cycles per pixel, of a lattice whose rows lie
+    near `spacing_px` apart; None where the image shows no such lattice (no peak 8 times above the annulus'
+    median).
 
     The peaks of a windowed Fourier transform, refined between its samples by climbing the transform itself.
     """
@@ -59,7 +60,9 @@ def reciprocal_vectors(
 
 
 def _climb(windowed: FloatArray, start: FloatArray) -> FloatArray:
-    """The frequency near `start` where the transform's modulus peaks, by fits of parabolas at shrinking steps."""
+    """The frequency near `start` where the transform's modulus peaks, by fits of parabolas at shrinking
+    steps.
+    """
     y, x = np.arange(windowed.shape[0]), np.arange(windowed.shape[1])
 
     def height(f: FloatArray) -> float:
@@ -80,7 +83,8 @@ def _climb(windowed: FloatArray, start: FloatArray) -> FloatArray:
 
 
 def lattice_of(image: NDArray[np.generic], marked: FloatArray, spacing_px: float) -> Lattice | None:
-    """The lattice of the image on which most of the `marked` points (n, 2) lie; None if fewer than three do not agree.
+    """The lattice of the image on which most of the `marked` points (n, 2) lie; None if fewer than three do
+    not agree.
 
     Directions and spacings come from the image, where on the cell the sites are from the marked points.
     """

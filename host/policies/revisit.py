@@ -1,8 +1,9 @@
 """The policy `revisit`: a spectrum at each event, once, and as many at perfect columns to compare with.
 
-Neighbouring decisions above the threshold are one vacancy: the strongest of them is visited, as soon as no stronger
-one can come. Perfect columns are found without any knowledge of the sample: the image gives the lattice, the events
-(which lie on sulphur columns) say which of its sites are sulphur, and those far from every event count as perfect.
+Neighbouring decisions above the threshold are one vacancy: the strongest of them is visited, as soon as no
+stronger one can come. Perfect columns are found without any knowledge of the sample: the image gives the
+lattice, the events (which lie on sulphur columns) say which of its sites are sulphur, and those far from
+every event count as perfect.
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ _PROTOCOL = 1
 
 
 class NionInstrument:
-    """Nion Swift's simulator with an MoS2 sheet. See `Instrument` for units, coordinates, threads and failure."""
+    """Nion Swift's simulator with an MoS2 sheet. See `Instrument` for units, coordinates, threads and
+    failure.
+    """
 
     def __init__(
         self, process: ServerProcess, certificates: Certificates, settings: MicroscopeSettings
@@ -167,7 +169,9 @@ class NionInstrument:
         self._commands.call("set_blanked", False)
 
     def ground_truth_nm(self) -> NDArray[np.float64]:
-        """(n, 2) positions (x, y) of the vacancies in the field: for tests and reports, never for a policy."""
+        """(n, 2) positions (x, y) of the vacancies in the field: for tests and reports, never for a
+        policy.
+        """
         return np.asarray(self._commands.call("ground_truth"), dtype=np.float64).reshape(-1, 2)
 
     def close(self) -> None:
@@ -204,7 +208,9 @@ class _Link:
         self.silent = False  # whether the last call had no answer in time
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """Call a method of the microscope. Raises `DeviceError`: it refused, or did not answer in time, or is dead."""
+        """Call a method of the microscope. Raises `DeviceError`: it refused, or did not answer in time, or
+        is dead.
+        """
         import Pyro5.errors
 
         with self._turn:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 class NionPlugin:
-    """Nion Swift's simulator with an MoS2 sheet. `environment` is the one whose Python runs the microscope."""
+    """Nion Swift's simulator with an MoS2 sheet. `environment` is the one whose Python runs the
+    microscope.
+    """
 
     name = "nion-sim"
     params = MicroscopeSettings

@@ -22,9 +22,11 @@ _LAUNCH = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_mod
 
 
 class ServerProcess:
-    """A running microscope. Its lifeline is its standard input: it ends when this process does, however that ends.
+    """A running microscope. Its lifeline is its standard input: it ends when this process does, however that
+    ends.
 
-    It has a session of its own, so that Ctrl-C reaches the host alone, which then blanks the beam in good order.
+    It has a session of its own, so that Ctrl-C reaches the host alone, which then blanks the beam in good
+    order.
     """
 
     def __init__(
@@ -94,8 +96,8 @@ class ServerProcess:
     def _start(self, python: Path, log: Path) -> subprocess.Popen[bytes]:
         """Start from a thread that lives as long as the server.
 
-        The server asks the kernel to be killed when its parent dies, and to the kernel the parent is the thread that
-        started it: a short-lived one would take the microscope with it.
+        The server asks the kernel to be killed when its parent dies, and to the kernel the parent is the
+        thread that started it: a short-lived one would take the microscope with it.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         started: list[subprocess.Popen[bytes] | OSError] = []
@@ -146,7 +148,9 @@ class ServerProcess:
 
 
 def _read_line(descriptor: int, timeout_s: float) -> bytes:
-    """A line from a pipe, in bounded time. Raises `TimeoutError` or `EOFError`, both of them wrong answers."""
+    """A line from a pipe, in bounded time. Raises `TimeoutError` or `EOFError`, both of them wrong
+    answers.
+    """
     got = b""
     deadline = time.monotonic() + timeout_s
     while not got.endswith(b"\n"):

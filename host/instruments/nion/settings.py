@@ -1,7 +1,8 @@
-"""What the simulated microscope is given at its start. Lengths, currents and angles carry their units in their names.
+"""What the simulated microscope is given at its start. Lengths, currents and angles carry their units in
+their names.
 
-The defaults make images like those that the `vacancy` detector is trained on: 0.4 Å pixels, 6000 electrons per Å²
-with `dwell_us_for_dose`, the same detector gain.
+The defaults make images like those that the `vacancy` detector is trained on: 0.4 Å pixels, 6000 electrons
+per Å² with `dwell_us_for_dose`, the same detector gain.
 """
 
 from __future__ import annotations
@@ -85,5 +86,7 @@ class MicroscopeSettings(_Section):
 
 
 def dwell_us_for_dose(probe_current_pA: float, dose_e_per_A2: float, pixel_A: float) -> float:
-    """Dwell per pixel in µs at which a probe current gives a dose (electrons per Å²) with pixels of `pixel_A`."""
+    """Dwell per pixel in µs at which a probe current gives a dose (electrons per Å²) with pixels of
+    `pixel_A`.
+    """
     return dose_e_per_A2 * pixel_A**2 / (probe_current_pA * _ELECTRONS_PER_PA_US)

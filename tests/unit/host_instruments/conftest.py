@@ -1,4 +1,6 @@
-"""The simulated microscope for tests: one for those that leave it as it was, a fresh one for those that break it."""
+"""The simulated microscope for tests: one for those that leave it as it was, a fresh one for those that
+break it.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,9 @@ def scan_image(instrument: NionInstrument, side: int = SIDE, field_nm: float = F
 
 @pytest.fixture(scope="session")
 def detector(start_microscope: Start, bright: Callable[[int], MicroscopeSettings]) -> tuple[QModel, int]:
-    """A detector and its threshold: least squares on one frame of another specimen, as a single 8-bit convolution."""
+    """A detector and its threshold: least squares on one frame of another specimen, as a single 8-bit
+    convolution.
+    """
     with start_microscope(bright(77)) as instrument:
         image = scan_image(instrument)
         truth = instrument.ground_truth_nm() / (FIELD_NM / SIDE) - 0.5

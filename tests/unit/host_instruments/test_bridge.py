@@ -67,7 +67,9 @@ class _Idle:
 
 
 def test_the_software_board_decides_as_the_golden_model(detector: Detector) -> None:
-    """Sent in pieces of any size, over several frames: the decisions of whole frames, with the firmware's dead time."""
+    """Sent in pieces of any size, over several frames: the decisions of whole frames, with the firmware's
+    dead time.
+    """
     model, _ = detector
     rng = np.random.default_rng(3)
     frames = rng.integers(0, 256, (3, 24, 31)).astype(np.uint8)
@@ -121,7 +123,9 @@ def experiment(
 def test_spectra_at_events_differ_from_perfect_columns(
     experiment: tuple[Record, NDArray[np.float64], object],
 ) -> None:
-    """The sulphur edge at events is weaker by more than five standard errors; only events and image were known."""
+    """The sulphur edge at events is weaker by more than five standard errors; only events and image were
+    known.
+    """
     record, _, _ = experiment
     events, references = record.spectra_for("event"), record.spectra_for("reference")
     found = compare(record.energies_eV, events, references)
@@ -132,7 +136,9 @@ def test_spectra_at_events_differ_from_perfect_columns(
 def test_the_places_are_what_they_are_taken_for(
     experiment: tuple[Record, NDArray[np.float64], object],
 ) -> None:
-    """Judged by the truth, which the policy never saw: each vacancy visited once, references on perfect columns."""
+    """Judged by the truth, which the policy never saw: each vacancy visited once, references on perfect
+    columns.
+    """
     record, truth, _ = experiment
     commands = record.commands
 
@@ -311,7 +317,7 @@ def test_counters_that_do_not_add_up_are_an_error(
     board = _Faulty(detector[0])
     board.swallows = 1
     plan = _plan(microscope, detector[1], side=40)
-    with pytest.raises(VerificationError, match="triggers = .*, events_recorded"):
+    with pytest.raises(VerificationError, match=r"triggers = .*, events_recorded"):
         Bridge(
             microscope,
             board,

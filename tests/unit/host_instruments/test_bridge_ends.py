@@ -154,7 +154,9 @@ def test_ctrl_c_at_any_moment(start: Callable[..., Run], delay_s: float) -> None
 
 
 def test_a_full_disk_ends_a_run_in_good_order(start: Callable[..., Run], detector: Detector) -> None:
-    """The file may grow so far and no farther: the run stops before a write fails, and what was scanned is there."""
+    """The file may grow so far and no farther: the run stops before a write fails, and what was scanned is
+    there.
+    """
     run = start(3000, limit_bytes=MARGIN_BYTES + STEP_BYTES + (1 << 20))
     microscope = int(run.say()["microscope"])  # type: ignore[call-overload]
     last = run.say()

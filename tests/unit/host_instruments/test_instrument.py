@@ -28,7 +28,9 @@ def _frame(instrument: NionInstrument, side: int = 96, dwell_us: float = 8.0) ->
 
 
 def test_vacancies_are_darker_than_perfect_columns(microscope: NionInstrument) -> None:
-    """At each true vacancy the image is darker than at the brightest of its like: the sample's defects are real."""
+    """At each true vacancy the image is darker than at the brightest of its like: the sample's defects are
+    real.
+    """
     image = _frame(microscope, 128)
     at = np.rint(microscope.ground_truth_nm() / 0.04 - 0.5).astype(int)
     at = at[((at > 4) & (at < 123)).all(axis=1)]
@@ -97,19 +99,21 @@ def test_a_stage_move_carries_the_sample_to_the_right(microscope: NionInstrument
     after, new = _frame(microscope), microscope.ground_truth_nm()
     microscope.set_stage(0.0, 0.0)
     assert np.corrcoef(before[:, :-10].ravel(), after[:, 10:].ravel())[0, 1] > 0.8
-    shifted = old + [0.4, 0.0]
+    shifted = old + np.array([0.4, 0.0])
     inside = shifted[(shifted[:, 0] > 0.41) & (shifted[:, 0] < 3.83)]
     assert all(np.hypot(*(new - v).T).min() < 1e-6 for v in inside)
 
 
 def test_the_sulphur_edge_is_weaker_at_a_vacancy(microscope: NionInstrument) -> None:
-    """Expected counts of the model: between a perfect column and a vacancy the edge falls by a quarter to a half."""
+    """Expected counts of the model: between a perfect column and a vacancy the edge falls by a quarter to a
+    half.
+    """
     from dwell.host.bridge.analysis import compare
 
     microscope.set_field_of_view(12.0)
     microscope.unblank()
     truth = microscope.ground_truth_nm()
-    lone = [v for v in truth if 1 < v.min() and v.max() < 11][:12]
+    lone = [v for v in truth if v.min() > 1 and v.max() < 11][:12]
     # perfect columns: a lattice vector away from a vacancy, and far from any other
     turn = np.deg2rad(microscope.settings.specimen.rotation_deg)
     step = 0.316 * np.array([np.cos(turn), np.sin(turn)])
@@ -132,11 +136,7 @@ def test_the_same_seed_gives_the_same_microscope(
         frames = [_frame(m, 64) for m in (microscope, twin, other)]
         truths = [m.ground_truth_nm() for m in (microscope, twin, other)]
     assert np.array_equal(frames[0], frames[1]) and not np.array_equal(frames[0], frames[2])
-    assert (
-        np.array_equal(truths[0], truths[1])
-        and truths[0].shape != truths[2].shape
-        or not np.allclose(truths[0], truths[2])
-    )
+    assert np.array_equal(truths[0], truths[1]) and not np.array_equal(truths[0], truths[2])
 
 
 def test_a_position_outside_the_field_says_so(microscope: NionInstrument) -> None:

@@ -202,7 +202,8 @@ def test_a_host_that_dies_takes_the_microscope_with_it(
         from dwell.host.instruments.nion.client import NionInstrument
         made = []
         def make():  # from a thread that ends: the microscope must not end with it
-            made.append(NionInstrument.start(Path(sys.argv[1]), certificates=Path(sys.argv[2]), log=Path(sys.argv[3])))
+            python, tls, log = map(Path, sys.argv[1:])
+            made.append(NionInstrument.start(python, certificates=tls, log=log))
         thread = threading.Thread(target=make); thread.start(); thread.join()
         time.sleep(0.3)
         made[0].unblank()
@@ -237,7 +238,7 @@ def test_without_its_environment_the_error_says_how_to_get_it(tmp_path: Path) ->
 
 def test_a_microscope_that_cannot_start_shows_its_last_words(tmp_path: Path) -> None:
     pytest.importorskip("cryptography")
-    with pytest.raises(DeviceError, match="ended with exit code 1.*No module named"):
+    with pytest.raises(DeviceError, match=r"ended with exit code 1.*No module named"):
         NionInstrument.start(Path(sys.executable), certificates=tmp_path / "tls", log=tmp_path / "log")
 
 

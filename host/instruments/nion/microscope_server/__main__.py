@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Run the microscope: read one line of JSON from standard input, print one line with the address, serve.
 
-The input line is {"parent": pid, "settings": {...}, "tls": {"certificate", "key", "authority"}}. Standard input stays
-open as the lifeline: when the client's end closes, however it died, this process blanks the beam and ends.
+The input line is {"parent": pid, "settings": {...}, "tls": {"certificate", "key", "authority"}}. Standard
+input stays open as the lifeline: when the client's end closes, however it died, this process blanks the beam
+and ends.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def main() -> None:
     try:
         _serve(column, request["tls"], over)
     finally:
-        # A thread of Nion's that hangs must not keep the process: it is killed if an orderly end takes too long.
+        # a thread of Nion's that hangs must not keep the process
         threading.Timer(3.0, lambda: os._exit(1)).start()
         column.close()
         sys.stdout.flush()
@@ -84,7 +85,8 @@ def _serve(column: Any, tls: dict[str, str], over: threading.Event) -> None:
     versions = {name: metadata.version(name) for name in _PACKAGES}
     with Pyro5.api.Daemon(host="127.0.0.1", port=0) as daemon:
         uri = daemon.register(Microscope(column, versions, over.set), "microscope")
-        print(json.dumps({"uri": str(uri), "pid": os.getpid()}), flush=True)
+        sys.stdout.write(json.dumps({"uri": str(uri), "pid": os.getpid()}) + "\n")
+        sys.stdout.flush()
         daemon.requestLoop(lambda: not over.is_set())
 
 

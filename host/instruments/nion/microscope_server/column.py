@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Nion Swift's simulated instrument with the atomic sample plugged in: scan device, HAADF, EELS camera, controls."""
+"""Nion Swift's simulated instrument with the atomic sample plugged in: scan device, HAADF, EELS camera,
+controls.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ class _Instrument(InstrumentDevice.Instrument):  # type: ignore[misc]
 
 
 class _EelsCamera(CameraSimulator.CameraSimulator):  # type: ignore[misc]
-    """What falls on the spectrometer's camera: counted electrons, the probe where Nion's instrument says it is."""
+    """What falls on the spectrometer's camera: counted electrons, the probe where Nion's instrument says it
+    is.
+    """
 
     depends_on = ("probe_position", "is_blanked")
 
@@ -99,7 +103,9 @@ class _Generator(InstrumentDevice.ScanDataGenerator):  # type: ignore[misc]
 
 
 class Column:
-    """The microscope. Built in the main thread; its methods may be called from any thread. `close` ends its threads."""
+    """The microscope. Built in the main thread; its methods may be called from any thread. `close` ends its
+    threads.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.sheet: Sheet = make_sheet(settings.specimen, settings.seed)
@@ -238,7 +244,8 @@ class Column:
         return mean + electrons * self.losses.expected(x_nm * 10.0, y_nm * 10.0, sigma)
 
     def spectrum(self, x: float, y: float, dwell_ms: float) -> tuple[NDArray[np.float32], float]:
-        """Counts of every channel at (x, y), fractions of the field, and when the exposure ended (monotonic s).
+        """Counts of every channel at (x, y), fractions of the field, and when the exposure ended (monotonic
+        s).
 
         A scan in progress is held at the end of its line meanwhile.
         """

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The electron energy-loss spectrum of the atoms under the probe, in electrons per channel.
 
-Zero loss, plasmon, a power-law background, and the edges S L2,3 (165 eV) and Mo M4,5 (227 eV), each as strong as the
-atoms of its element under the probe allow. Edge strengths follow Bethe's formula with an oscillator strength for the
-first 50 eV; the width over which an atom is excited is Egerton's d50 = 0.5 wavelength / theta_E^(3/4)
-(Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope, 3rd ed., ch. 3).
+Zero loss, plasmon, a power-law background, and the edges S L2,3 (165 eV) and Mo M4,5 (227 eV), each as
+strong as the atoms of its element under the probe allow. Edge strengths follow Bethe's formula with an
+oscillator strength for the first 50 eV; the width over which an atom is excited is Egerton's d50 = 0.5
+wavelength / theta_E^(3/4) (Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope, 3rd ed.,
+ch. 3).
 """
 
 from __future__ import annotations

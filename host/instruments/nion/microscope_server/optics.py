@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The HAADF image, line by line: incoherent imaging of the atoms by a probe that defocus broadens.
 
-The signal at a point is the sum over atoms of a cross-section that goes as a power of Z, times the probe's intensity
-there, plus a smooth background of contamination; electrons are counted (Poisson) and digitised by the detector's ADC.
-Sources: Kirkland, Advanced Computing in Electron Microscopy, ch. 3 (incoherent imaging); Krivanek et al.,
-Nature 464 (2010) 571 (Z contrast).
+The signal at a point is the sum over atoms of a cross-section that goes as a power of Z, times the probe's
+intensity there, plus a smooth background of contamination; electrons are counted (Poisson) and digitised by
+the detector's ADC. Sources: Kirkland, Advanced Computing in Electron Microscopy, ch. 3 (incoherent imaging);
+Krivanek et al., Nature 464 (2010) 571 (Z contrast).
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ class Haadf:
         line: int,
         jitter_A: float,
     ) -> NDArray[np.uint8]:
-        """ADC codes of one line whose pixels stand at `x_nm` (evenly spaced) and `y_nm`, nm from the field's middle.
+        """ADC codes of one line whose pixels stand at `x_nm` (evenly spaced) and `y_nm`, nm from the field's
+        middle.
 
         The noise depends on seed, frame and line alone, so the same experiment gives the same data.
         """
@@ -130,7 +131,9 @@ class Haadf:
 
 
 def draw_jitter_A(settings: ImagingSettings, lines: int, seed: int, frame: int) -> FloatArray:
-    """Horizontal displacement of every line of a frame: an AR(1) walk (Jones, Nellist, Microsc. Microanal. 19, 1050)."""
+    """Horizontal displacement of every line of a frame: an AR(1) walk (Jones, Nellist, Microsc. Microanal.
+    19, 1050).
+    """
     rng = np.random.default_rng([seed, 4, frame])
     step = rng.standard_normal(lines)
     rho = settings.jitter_correlation

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""A scan device for Nion's instrument that renders every line when it is scanned, not the frame when it starts.
+"""A scan device for Nion's instrument that renders every line when it is scanned, not the frame when it
+starts.
 
-So a blanked beam, a moved stage or a changed focus shows from the next line on. The device is driven by Nion's own
-acquisition thread through `read_partial`; it hands each line to a sink as soon as its time has come.
+So a blanked beam, a moved stage or a changed focus shows from the next line on. The device is driven by
+Nion's own acquisition thread through `read_partial`; it hands each line to a sink as soon as its time has
+come.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from nion.usim_device import ScanDevice as UsimScan
 from nion.utils import Geometry
 from numpy.typing import NDArray
 
-# Nion's acquisition task sleeps until 50 ms have passed since its last reading: staying in here that long means
-# that it never does.
+# Nion's acquisition task sleeps until 50 ms have passed since its last reading: staying in here that long
+# means that it never does.
 _PARTIAL_S = 0.055
 _WAKE_S = 0.02
 
@@ -96,7 +98,9 @@ class LineScanDevice(ScanDevice.Device):  # type: ignore[misc]
 
     @contextlib.contextmanager
     def held_at(self, position: Any) -> Iterator[None]:
-        """Hold the scan at the end of the line in progress, the probe at `position` (fractions of the field)."""
+        """Hold the scan at the end of the line in progress, the probe at `position` (fractions of the
+        field).
+        """
         with self._turn:
             self._holders += 1
             self._turn.wait_for(lambda: not self._in_line, timeout=30.0)
@@ -189,7 +193,9 @@ class LineScanDevice(ScanDevice.Device):  # type: ignore[misc]
         return frame
 
     def _one_line(self, frame: _Frame, until: float) -> None:
-        """Wait for the next line's time, and scan it; returns early to let Nion's thread look for an abort."""
+        """Wait for the next line's time, and scan it; returns early to let Nion's thread look for an
+        abort.
+        """
         if frame.index >= self._wanted:
             time.sleep(max(0.0, min(_WAKE_S, until - time.monotonic())))
             return
@@ -227,7 +233,7 @@ class LineScanDevice(ScanDevice.Device):  # type: ignore[misc]
         frame.next_line = k + 1
         now = time.monotonic()
         duration = frame.pixel_us * 1e-6 * frame.shape[1]
-        # a late line may be caught up by one line's time: a slow machine scans slowly, it does not scan in bursts
+        # a late line may be caught up by one line's time: a slow machine scans slowly, not in bursts
         frame.due_s = max(frame.due_s + duration, now - duration)
         self._sink(Line(frame.index, k, codes, now))
 

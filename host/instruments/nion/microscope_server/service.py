@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """What clients may ask of the microscope. Plain numbers, strings, dictionaries and bytes cross the socket.
 
-Positions are nm from the upper left corner of the field of view, x to the right, y down. A wrong argument raises
-`ValueError`, a wrong moment `RuntimeError`; both reach the client as such.
+Positions are nm from the upper left corner of the field of view, x to the right, y down. A wrong argument
+raises `ValueError`, a wrong moment `RuntimeError`; both reach the client as such.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ LIMITS = {"pixels": 4096, "frames": 100_000, "dwell_ms": 2000.0, "wait_s": 2.0}
 
 
 class _Scan:
-    """The lines of one scan that the client has not fetched yet: bounded, the oldest lost first and missed by number."""
+    """The lines of one scan that the client has not fetched yet: bounded, the oldest lost first and missed
+    by number.
+    """
 
     def __init__(self, number: int, lines: int) -> None:
         self.number = number
@@ -48,7 +50,9 @@ class _Scan:
             self._changed.notify_all()
 
     def take(self, wait_s: float) -> tuple[list[Line], bool]:
-        """Lines that have come, after waiting for the first at most `wait_s`; and whether no more will come."""
+        """Lines that have come, after waiting for the first at most `wait_s`; and whether no more will
+        come.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._lines or self.over, timeout=wait_s)
             taken = [self._lines.popleft() for _ in range(min(len(self._lines), MAX_LINES_A_REPLY))]
@@ -147,7 +151,9 @@ class Microscope:
             return self._scans
 
     def fetch_lines(self, scan: int, wait_s: float) -> dict[str, Any]:
-        """Lines finished since the last call, waiting for one at most `wait_s`; `over` when no more will come."""
+        """Lines finished since the last call, waiting for one at most `wait_s`; `over` when no more will
+        come.
+        """
         current = self._scan
         if current is None or current.number != scan:
             raise RuntimeError(f"scan {scan} is not the one in progress")

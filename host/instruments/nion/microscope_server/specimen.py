@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The specimen: an MoS2 monolayer, rotated and tilted, with sulphur missing at known places.
 
-Coordinates are ångström in the sample's own frame, x along the fast scan direction, y down the slow one, the origin
-at the middle of the sheet. MoS2: a = 3.160 Å, the two S atoms of a column 3.17 Å apart along the beam
+Coordinates are ångström in the sample's own frame, x along the fast scan direction, y down the slow one, the
+origin at the middle of the sheet. MoS2: a = 3.160 Å, the two S atoms of a column 3.17 Å apart along the beam
 (Bronsema, de Boer, Jellinek, Z. anorg. allg. Chem. 540 (1986) 15).
 """
 
@@ -47,7 +47,9 @@ class Atoms:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A made specimen. `sites_A` (n, 2) are the (x, y) of all S2 columns and `missing` (n,) how many S each lacks."""
+    """A made specimen. `sites_A` (n, 2) are the (x, y) of all S2 columns and `missing` (n,) how many S each
+    lacks.
+    """
 
     atoms: Atoms
     sites_A: FloatArray
@@ -88,7 +90,7 @@ def make_sheet(settings: SpecimenSettings, seed: int) -> Sheet:
 def _columns(settings: SpecimenSettings) -> tuple[FloatArray, FloatArray]:
     """(x, y) of the Mo and the S2 columns of the untilted sheet, clipped to its square."""
     a, half = settings.lattice_a_A, settings.size_nm * 5.0
-    n = int(math.ceil(2.2 * half / a)) + 2
+    n = math.ceil(2.2 * half / a) + 2
     i, j = (g.ravel().astype(np.float64) for g in np.meshgrid(np.arange(-n, n + 1), np.arange(-n, n + 1)))
     cells = np.stack([(i + 0.5 * j) * a, j * a * math.sqrt(3.0) / 2.0], axis=1)
     turn = math.radians(settings.rotation_deg)
