@@ -22,7 +22,9 @@ help:
 
 # The light core. Touched last, so that an interrupted install is done again.
 .venv/dwell-installed: envs/core.txt pyproject.toml
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
+	  { echo "$(PYTHON) is not Python 3.11 or 3.12 with venv: apt install python3.11-venv, or set PYTHON"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
 	$(PIP) install --no-deps --requirement envs/core.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	touch $@

@@ -24,7 +24,7 @@ _HINT = (
 )
 #: Output windows that the source framework computes again here, at the least.
 RECOMPUTED_WINDOWS = 4000
-_MAX_FRAMES = 64
+_MAX_FRAMES = 256
 
 
 @dataclass(frozen=True)

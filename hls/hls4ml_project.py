@@ -151,14 +151,11 @@ def _wide_enough(model: QModel) -> str:
     return f"fixed<{width},{width - frac}>"
 
 
-def emulate(model: QModel, network: QuantizedNetwork, graph: Any, out: Path, windows: int) -> dict[str, Any]:
-    """Compile the project in `out` with g++, run it on at least `windows` windows, compare with `model`.
+def compare_emulation(model: QModel, graph: Any, windows: int) -> dict[str, Any]:
+    """Run a compiled project on at least `windows` windows and compare every decision with `model`.
 
-    Returns the JSON of rung 3. Raises `ToolNotFoundError` without g++, `ToolFailedError` when the project
-    does not compile, `VerificationError` with the first decision that differs.
+    Returns the JSON of rung 3. Raises `VerificationError` with the first decision that differs.
     """
-    compile_project(graph, out)
-    settle_project(model, network, out)
     codes = model.quantize(probe_frames(model, windows))
     fed = np.ascontiguousarray(model.to_real(model.input, codes), dtype=np.float32)
     with hushed():
@@ -177,7 +174,7 @@ def emulate(model: QModel, network: QuantizedNetwork, graph: Any, out: Path, win
                 "got": float(expected[where]),
             },
             hint="the project and the integer graph are not the same network: convert again",
-            place=str(out),
+            place="emulate",
         )
     return {
         "rung": 3,
@@ -190,8 +187,11 @@ def emulate(model: QModel, network: QuantizedNetwork, graph: Any, out: Path, win
     }
 
 
-def compile_project(graph: Any, out: Path) -> None:
-    """Build the emulation library of a written project and load it into `graph`."""
+def compile_project(model: QModel, network: QuantizedNetwork, graph: Any, out: Path) -> None:
+    """Build the emulation library of a written project and load it into `graph`; no binary stays.
+
+    Raises `ToolNotFoundError` without g++, `ToolFailedError` when the project does not compile.
+    """
     if shutil.which("g++") is None:
         raise ToolNotFoundError(
             "g++ is not installed", hint="install it: apt-get install g++", place="emulate"
@@ -205,7 +205,8 @@ def compile_project(graph: Any, out: Path) -> None:
             log.write_text(text)
             tail = "\n".join(text.splitlines()[-_TAIL_LINES:])
             raise ToolFailedError("g++ (emulation of the hls4ml project)", log=log, tail=tail) from error
-    log.write_text(heard.getvalue())
+    log.write_text(heard.getvalue().replace(str(out), "."))
+    settle_project(model, network, out)
 
 
 def settle_project(model: QModel, network: QuantizedNetwork, out: Path) -> None:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 #: Codes of the operations of alkaid's graph (its ``types.py``) that a sum of products can hold.
 NEGATE, INPUT, ADD, SUBTRACT, ADD_CONSTANT, CONSTANT, SUM = -2, -1, 0, 1, 4, 5, 11
 
-#: Weights and inputs pass through float32 in alkaid's solver.
-_EXACT_IN_FLOAT32 = 1 << 24
+#: Weights pass through float32 in alkaid's solver, intervals of sums through float64.
+MOST_WEIGHT_BITS = 24
+MOST_SUM_BITS = 50
 
 
 def multiply(
@@ -36,10 +37,8 @@ def multiply(
     """
     if matrix.shape[0] != len(inputs):
         raise InternalError(f"{len(inputs)} inputs for a matrix of {matrix.shape[0]} rows")
-    if np.abs(matrix).max(initial=0) >= _EXACT_IN_FLOAT32:
-        raise InternalError(
-            "a weight needs more than 24 bits, which the adder-graph solver cannot hold exactly"
-        )
+    if int(np.abs(matrix).max(initial=0)).bit_length() > MOST_WEIGHT_BITS:
+        raise InternalError(f"a weight of more than {MOST_WEIGHT_BITS} bits reached the adder-graph solver")
     live = [row for row, s in enumerate(inputs) if not s.range.constant and np.any(matrix[row])]
     fixed = [row for row, s in enumerate(inputs) if s.range.constant and s.range.lo]
     frac = max((s.range.frac for s in inputs), default=0)

@@ -22,7 +22,7 @@ from dwell.hls.qmodel import (
     Reshape,
     Tensor,
 )
-from dwell.hls.rtl.adders import multiply
+from dwell.hls.rtl.adders import MOST_SUM_BITS, MOST_WEIGHT_BITS, multiply
 from dwell.hls.rtl.casts import plan_cast
 from dwell.hls.rtl.circuit import Circuit, CircuitBuilder, Range, Signal
 from dwell.hls.rtl.options import RtlOptions
@@ -118,6 +118,8 @@ class _Step:
 def check_supported(model: QModel, options: RtlOptions) -> None:
     """Raise `UnsupportedLayerError` for a layer the style cannot carry, `ConfigError` for a bad width."""
     supported = SUPPORTED[options.style]
+    if not _groups(model):
+        raise ConfigError(f"{model.name} computes nothing: its output is its input", place=model.output)
     for node in _path(model):
         kind = type(node).__name__
         if kind not in supported:
@@ -125,6 +127,8 @@ def check_supported(model: QModel, options: RtlOptions) -> None:
             raise UnsupportedLayerError(
                 node.name, kind, supported, reason=f"style {options.style!r}", hint=hint
             )
+        if isinstance(node, Conv2D | Dense):
+            _check_exact(model, node, supported)
         if options.style == "stream" and isinstance(node, Conv2D):
             _check_stream_conv(node, supported)
     if options.style == "stream":
@@ -136,6 +140,21 @@ def check_supported(model: QModel, options: RtlOptions) -> None:
             )
         if len(model.tensors[model.input].shape) != 3:
             raise ConfigError("a streaming design takes frames (rows, columns, channels)", place=model.input)
+
+
+def _check_exact(model: QModel, node: Conv2D | Dense, supported: Sequence[str]) -> None:
+    """The adder-graph solver computes in floating point: weights and sums must be exact in it."""
+    kind, interval = type(node).__name__, model.intervals[node.output]
+    weight = int(np.abs(node.weight).max(initial=0)).bit_length()
+    total = max(abs(interval.least), abs(interval.greatest)).bit_length()
+    if weight > MOST_WEIGHT_BITS or total > MOST_SUM_BITS:
+        raise UnsupportedLayerError(
+            node.name,
+            kind,
+            supported,
+            reason=f"weights of {weight} bits (limit {MOST_WEIGHT_BITS}), sums of {total} ({MOST_SUM_BITS})",
+            hint="quantize its weights and inputs more coarsely",
+        )
 
 
 def _check_stream_conv(node: Conv2D, supported: Sequence[str]) -> None:

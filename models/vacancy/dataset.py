@@ -2,11 +2,13 @@
 
 A set's file holds `frames` float32 (N, H, W) in [0, 1), multiples of 1/256; `vacancies` float32 (M, 3) rows
 (frame, y_px, x_px); `missing` int8 (M,) sulphur atoms missing there (1 or 2); `specimen` int32 (N,); `pixel_A`.
+For those who learn templates: `rotation_rad` float32 (N,) of the lattice, and `intact` float32 (K, 3), rows as in
+`vacancies`, of the S2 columns that are whole (none in the PRISM set, which is only ever tested on).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwell.errors import ConfigError
+from dwell.models.vacancy import prism
 from dwell.models.vacancy.imaging import (
     Scan,
     contamination,
@@ -38,14 +41,14 @@ class FrameSet:
     missing: NDArray[np.int8]
     specimen: NDArray[np.int32]
     pixel_A: float
+    rotation_rad: NDArray[np.float32]
+    intact: NDArray[np.float32]
 
     def save(self, path: Path) -> None:
-        """Write as npz. The frames go as bytes (codes of 1/256), which loses nothing and packs well."""
-        codes = (self.frames * 256).astype(np.uint8)
-        if not np.array_equal(codes.astype(np.float32) / 256, self.frames):
-            raise ConfigError("frames are not multiples of 1/256 in [0, 1)", place=str(path))
+        """Write as npz."""
         np.savez_compressed(path, frames=self.frames, vacancies=self.vacancies, missing=self.missing,
-                            specimen=self.specimen, pixel_A=np.float32(self.pixel_A))
+                            specimen=self.specimen, pixel_A=np.float32(self.pixel_A),
+                            rotation_rad=self.rotation_rad, intact=self.intact)
 
     @classmethod
     def load(cls, path: Path) -> FrameSet:
@@ -62,9 +65,11 @@ class FrameSet:
             vacancies = file["vacancies"].astype(np.float32).reshape(-1, 3)
             missing = file["missing"] if "missing" in file else np.ones(len(vacancies), np.int8)
             specimen, pixel = file["specimen"].astype(np.int32), float(file["pixel_A"])
+            rotation = file["rotation_rad"] if "rotation_rad" in file else np.zeros(len(frames), np.float32)
+            intact = file["intact"] if "intact" in file else np.zeros((0, 3), np.float32)
         if specimen.shape != (len(frames),):
             raise ConfigError(f"specimen has shape {specimen.shape} for {len(frames)} frames", place=str(path))
-        return cls(frames, vacancies, missing.astype(np.int8), specimen, pixel)
+        return cls(frames, vacancies, missing.astype(np.int8), specimen, pixel, rotation, intact)
 
 
 def check_frames(frames: NDArray[np.generic], *, place: str = "") -> NDArray[np.float32]:
@@ -87,12 +92,14 @@ def check_frames(frames: NDArray[np.generic], *, place: str = "") -> NDArray[np.
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """A specimen ready to be scanned: its noise-free signal on any scan, its vacancies, its beam current."""
 
     signal: Callable[[Scan], FloatArray]
     vacancies_A: FloatArray
     missing: NDArray[np.int64]
+    intact_A: FloatArray
+    rotation_rad: float
     beam: float
 
 
@@ -101,38 +108,43 @@ def draw_beam(imaging: ImagingParams, rng: np.random.Generator) -> float:
     return float(1 + rng.uniform(-imaging.dose_spread, imaging.dose_spread))
 
 
-def _linear_source(params: VacancyParams, side_px: int, rng: np.random.Generator) -> _Source:
+def _linear_source(params: VacancyParams, side_px: int, rng: np.random.Generator) -> Source:
     imaging = params.imaging
     specimen = draw_specimen(params.specimen, side_px * imaging.pixel_A * (1 + imaging.pixel_spread) + MARGIN_A, rng)
     probe = probe_at(imaging, rng.uniform(*imaging.probe_fwhm_A), rng.uniform(*imaging.defocus_A))
     exponent = float(rng.uniform(*imaging.z_exponent))
-    return _Source(lambda scan: linear_signal(specimen, probe, scan, imaging, exponent),
-                   specimen.vacancies, specimen.missing, draw_beam(imaging, rng))
+    return Source(lambda scan: linear_signal(specimen, probe, scan, imaging, exponent),
+                   specimen.vacancies, specimen.missing, specimen.intact, specimen.rotation_rad, draw_beam(imaging, rng))
 
 
-def scan_source(source: _Source, imaging: ImagingParams, side_px: int, rng: np.random.Generator,
-                ) -> tuple[NDArray[np.float32], FloatArray, NDArray[np.bool_]]:
-    """One noisy scan: the frame, vacancies (M, 2) in pixels, and which of the source's vacancies lie within."""
-    scan = draw_scan(imaging, side_px, rng)
-    signal = np.maximum(source.signal(scan), 0.0) + contamination(imaging, scan, rng)
-    frame = detect(signal, source.beam, imaging, rng)
-    points = scan.pixels_of(source.vacancies_A)
-    seen = np.all((points >= -0.5) & (points < side_px - 0.5), axis=1)
-    return frame, points[seen], seen
-
-
-def _assemble(sources: Iterator[_Source], seeds: list[np.random.SeedSequence], params: VacancyParams, side_px: int,
-              realisations: int, first_id: int) -> FrameSet:
-    frames, rows, missing, ids = [], [], [], []
+def _assemble(sources: Iterable[Source], seeds: list[np.random.SeedSequence], params: VacancyParams,
+              first_id: int, scans: int = 1) -> FrameSet:
+    """Scan each source `scans` times, each with drift, jitter, contamination and noise of its own."""
+    side, imaging = params.sets.frame_px, params.imaging
+    frames, vacancies, missing, intact, ids, rotation = [], [], [], [], [], []
     for index, (source, seed) in enumerate(zip(sources, seeds, strict=True)):
-        for child in seed.spawn(realisations):
-            frame, points, seen = scan_source(source, params.imaging, side_px, np.random.default_rng(child))
-            rows.append(np.column_stack([np.full(len(points), len(frames)), points]))
+        for child in seed.spawn(scans):
+            rng = np.random.default_rng(child)
+            scan = draw_scan(imaging, side, rng)
+            signal = np.maximum(source.signal(scan), 0.0) + contamination(imaging, scan, rng)
+            points, seen = _within(scan, source.vacancies_A)
+            vacancies.append(np.column_stack([np.full(len(points), len(frames)), points]))
             missing.append(source.missing[seen])
-            frames.append(frame)
+            whole, _ = _within(scan, source.intact_A)
+            intact.append(np.column_stack([np.full(len(whole), len(frames)), whole]))
+            frames.append(detect(signal, source.beam, imaging, rng))
             ids.append(first_id + index)
-    return FrameSet(np.stack(frames), np.concatenate(rows).astype(np.float32),
-                    np.concatenate(missing).astype(np.int8), np.array(ids, np.int32), params.imaging.pixel_A)
+            rotation.append(source.rotation_rad)
+    return FrameSet(np.stack(frames), np.concatenate(vacancies).astype(np.float32),
+                    np.concatenate(missing).astype(np.int8), np.array(ids, np.int32), imaging.pixel_A,
+                    np.array(rotation, np.float32), np.concatenate(intact).astype(np.float32))
+
+
+def _within(scan: Scan, points_A: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Points (n, 2) in Å as pixels, those on the frame only, and which they were."""
+    points = scan.pixels_of(points_A)
+    seen = np.all((points >= -0.5) & (points < np.array(scan.shape) - 0.5), axis=1)
+    return points[seen], seen
 
 
 def linear_set(params: VacancyParams, name: str, seed: int) -> FrameSet:
@@ -140,13 +152,38 @@ def linear_set(params: VacancyParams, name: str, seed: int) -> FrameSet:
 
     Each set draws from a stream of its own of `seed`, each specimen from a stream of its own within it.
     """
-    sets = params.sets
-    count, side, realisations, first = {
-        "train": (sets.train_specimens, sets.frame_px, 1, 0),
-        "val": (sets.val_specimens, sets.frame_px, 1, 100_000),
-        "test_linear": (sets.test_specimens, sets.test_frame_px, sets.test_realisations, 200_000),
+    sets, side = params.sets, params.sets.frame_px
+    count, first = {
+        "train": (sets.train_specimens, 0),
+        "val": (sets.val_specimens, 100_000),
+        "test_linear": (sets.test_specimens, 200_000),
     }[name]
+    if name == "train":
+        richer = params.specimen.model_copy(update={"vacancy_fraction": sets.train_vacancy_fraction})
+        params = params.model_copy(update={"specimen": richer})
     root = np.random.SeedSequence([seed, SETS.index(name)])
     specimens, scans = root.spawn(2)
     sources = (_linear_source(params, side, np.random.default_rng(s)) for s in specimens.spawn(count))
-    return _assemble(sources, scans.spawn(count), params, side, realisations, first)
+    return _assemble(sources, scans.spawn(count), params, first)
+
+
+def prism_set(params: VacancyParams, seed: int) -> FrameSet:
+    """The set 'test_prism': the package's PRISM images, each scanned `prism_scans` times by the same noise code."""
+    root = np.random.SeedSequence([seed, SETS.index("test_prism")])
+    sources, scans = root.spawn(2)
+    images = prism.load()
+    count = params.sets.prism_specimens
+    chosen = (_prism_source(images, k, params, np.random.default_rng(s)) for k, s in enumerate(sources.spawn(count)))
+    return _assemble(chosen, scans.spawn(count), params, 300_000, params.sets.prism_scans)
+
+
+def _prism_source(images: prism.PrismImages, index: int, params: VacancyParams, rng: np.random.Generator) -> Source:
+    fwhm = float(rng.uniform(*params.imaging.probe_fwhm_A))
+    points, missing = images.vacancies_of(index)
+    return Source(images.signal(index, fwhm), points, missing, np.zeros((0, 2)),
+                  float(images.condition[index, 0]), draw_beam(params.imaging, rng))
+
+
+def make_set(params: VacancyParams, name: str, seed: int) -> FrameSet:
+    """Any of `SETS`."""
+    return prism_set(params, seed) if name == "test_prism" else linear_set(params, name, seed)

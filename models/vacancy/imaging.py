@@ -21,7 +21,7 @@ from dwell.models.vacancy.specimen import MO, FloatArray, Specimen
 
 FWHM_PER_SIGMA = 2.0 * float(np.sqrt(2.0 * np.log(2.0)))
 CODES = 256  # of the detector's ADC
-DEFOCUS_BLUR = 0.45
+DEFOCUS_BLUR = 0.67
 """FWHM that defocus adds in quadrature, over defocus x convergence angle. Fitted to the PRISM images."""
 
 

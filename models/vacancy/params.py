@@ -49,34 +49,34 @@ class ImagingParams(_Section):
     """The microscope: probe, scan, dose, contamination, detector."""
 
     pixel_A: float = Field(0.4, gt=0.05, lt=2.0)  # nominal, and what the network assumes
-    pixel_spread: float = Field(0.02, ge=0.0, lt=0.2)  # calibration error, +- uniform, relative
-    probe_fwhm_A: Range = (1.0, 1.2)  # in focus, source size included
+    pixel_spread: float = Field(0.03, ge=0.0, lt=0.2)  # calibration error, +- uniform, relative
+    probe_fwhm_A: Range = (0.95, 1.35)  # in focus, source size included
     tail_share: float = Field(0.20, ge=0.0, lt=1.0)  # part of the intensity in the probe's wide tail
     tail_ratio: float = Field(2.2, gt=1.0)  # width of the tail over that of the core
     defocus_A: Range = (-40.0, 40.0)
     convergence_mrad: float = Field(30.0, gt=0.0)
-    z_exponent: Range = (1.4, 1.75)  # per specimen; PRISM images fit 1.3 (aligned S2) to 1.8 (tilted)
-    mo_fraction: float = Field(0.0138, gt=0.0, lt=1.0)  # of the beam scattered on to the detector, probe on Mo
-    dose_e_per_A2: float = Field(6000.0, gt=0.0)
-    dose_spread: float = Field(0.1, ge=0.0, lt=1.0)  # beam current, +- uniform, relative, per specimen
-    drift_A_per_frame: Range = (0.0, 1.5)  # magnitude; direction uniform
-    jitter_sigma_A: Range = (0.0, 0.15)  # horizontal displacement of each scan line, r.m.s.
+    z_exponent: Range = (1.3, 1.8)  # per specimen; fits to PRISM images give 1.25 (S2 aligned) to 1.8 (tilted)
+    mo_fraction: float = Field(0.0126, gt=0.0, lt=1.0)  # of the beam scattered on to the detector, probe on Mo
+    dose_e_per_A2: float = Field(30000.0, gt=0.0)
+    dose_spread: float = Field(0.2, ge=0.0, lt=1.0)  # beam current, +- uniform, relative, per specimen
+    drift_A_per_frame: Range = (0.0, 2.5)  # magnitude; direction uniform
+    jitter_sigma_A: Range = (0.0, 0.25)  # horizontal displacement of each scan line, r.m.s.
     jitter_correlation: float = Field(0.5, ge=0.0, lt=1.0)  # from one line to the next (AR(1))
-    contamination: Range = (0.0, 0.5)  # peak of the smooth background, in units of an Mo peak
-    contamination_length_A: Range = (6.0, 20.0)  # its correlation length
+    contamination: Range = (0.0, 1.0)  # peak of the smooth background, in units of an Mo peak
+    contamination_length_A: Range = (5.0, 20.0)  # its correlation length
     detector_white: float = Field(2.6, gt=0.0)  # signal that fills the ADC, in units of a nominal Mo peak
 
 
 class SetsParams(_Section):
     """Sizes of the data sets, in simulated specimens; no specimen is in two sets."""
 
-    train_specimens: int = Field(240, ge=2)
-    val_specimens: int = Field(48, ge=2)
-    test_specimens: int = Field(60, ge=2)
-    frame_px: int = Field(96, ge=24)  # side of the training and validation frames
-    test_frame_px: int = Field(64, ge=24)  # side of the frames of both test sets
-    test_realisations: int = Field(4, ge=1)  # noisy scans of each test specimen
-    prism_specimens: int = Field(60, ge=2)  # of those kept with the package
+    frame_px: int = Field(60, ge=24, le=60)  # side of every frame; the PRISM images hold no larger one
+    train_specimens: int = Field(600, ge=2)
+    train_vacancy_fraction: Range = (0.05, 0.20)  # more than in the other sets: more to learn from in each frame
+    val_specimens: int = Field(240, ge=2)
+    test_specimens: int = Field(600, ge=2)
+    prism_specimens: int = Field(72, ge=2, le=72)  # of those kept with the package
+    prism_scans: int = Field(8, ge=1)  # noisy scans of each of them
 
 
 class TrainingParams(_Section):
@@ -100,7 +100,8 @@ class TrainingParams(_Section):
 class BaselineParams(_Section):
     """Tuning of the classical baselines."""
 
-    tuning_frames: int = Field(120, ge=4)  # of the training set, on which the grid is searched
+    rotations: int = Field(24, ge=1)  # templates in the bank, over the lattice's 120 degrees
+    passes: int = Field(2, ge=1)  # of the coordinate search over the grid
 
 
 class VacancyParams(_Section):

@@ -23,13 +23,14 @@ class Specimen:
 
     `atoms` (N, 3) positions in Å; `number` (N,) atomic numbers; `vacancies` (M, 2) projected (y, x) in Å of S2
     columns that lack one or both atoms, at the column's centre of mass in the untilted layer carried through the
-    tilt; `missing` (M,) how many atoms each lacks (1 or 2).
+    tilt; `missing` (M,) how many atoms each lacks (1 or 2); `intact` (K, 2) the S2 columns that are whole.
     """
 
     atoms: FloatArray
     number: NDArray[np.int64]
     vacancies: FloatArray
     missing: NDArray[np.int64]
+    intact: FloatArray
     rotation_rad: float
     tilt_mrad: float
     tilt_azimuth_rad: float
@@ -84,8 +85,8 @@ def draw_specimen(params: SpecimenParams, field_A: float, rng: np.random.Generat
 
     atoms = np.concatenate([at(mo, 0.0), at(sulphur[~no_upper], h), at(sulphur[~no_lower], -h)])
     number = np.where(np.arange(len(atoms)) < len(mo), MO, S).astype(np.int64)
-    sites = _tilt(at(sulphur[vacant], 0.0), tilt * 1e-3, azimuth)[:, :2]
+    sites = _tilt(at(sulphur, 0.0), tilt * 1e-3, azimuth)[:, :2]
     return Specimen(
-        atoms=_tilt(atoms, tilt * 1e-3, azimuth), number=number, vacancies=sites,
-        missing=np.where(double[vacant], 2, 1).astype(np.int64),
+        atoms=_tilt(atoms, tilt * 1e-3, azimuth), number=number, vacancies=sites[vacant],
+        missing=np.where(double[vacant], 2, 1).astype(np.int64), intact=sites[~vacant],
         rotation_rad=rotation, tilt_mrad=tilt, tilt_azimuth_rad=azimuth)

@@ -33,8 +33,8 @@ module dwell_cast #(
     output wire [Y_BITS-1:0] y
 );
 
-    // One bit above a for its sign and for the carry of rounding, at least two bits above the cut.
-    localparam WIDE = ((A_BITS > DROP) ? A_BITS + 1 : DROP + 2) + UP;
+    // Two bits above a, for its sign and for the carry of rounding, and at least two above the cut.
+    localparam WIDE = ((A_BITS > DROP) ? A_BITS : DROP) + 2 + UP;
     localparam KEPT = WIDE - DROP;
 
     wire [WIDE-1:0] wide;

@@ -63,6 +63,23 @@ def test_unrolled_takes_what_streams_refuse() -> None:
         assert check_stages(model, lower(model, RtlOptions(style="unrolled"))) > 0
 
 
+def test_weights_too_wide_for_the_solver_are_refused_by_name() -> None:
+    build = Builder()
+    at = build.input("x", (3, 3, 1), PIXEL)
+    weight = np.full((1, 1, 1, 1), 1 << 24)
+    model = build.finish("net", build.conv2d("wide", at, weight, 0, np.zeros(1, dtype=int), 0))
+    with pytest.raises(UnsupportedLayerError, match="25 bits") as caught:
+        lower(model, RtlOptions())
+    assert caught.value.layer == "wide"
+
+
+def test_a_model_that_computes_nothing() -> None:
+    build = Builder()
+    at = build.input("x", (3, 3, 1), PIXEL)
+    with pytest.raises(ConfigError, match="computes nothing"):
+        lower(build.finish("net", at), RtlOptions())
+
+
 def test_a_window_wider_than_a_line() -> None:
     with pytest.raises(ConfigError, match="max_width"):
         lower(random_conv_model(1, DETECTOR), RtlOptions(max_width=8))

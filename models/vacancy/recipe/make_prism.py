@@ -1,11 +1,11 @@
-"""Make `haadf.npz`: noise-free HAADF images of MoS2 with vacancies, by abTEM's PRISM multislice.
+"""Make `prism_haadf.npz`: noise-free HAADF images of MoS2 with vacancies, by abTEM's PRISM multislice.
 
 An offline tool. It needs abTEM (GPL-3.0-or-later), so it runs in an environment of its own (`envs/abtem.txt`) and
 nothing in dwell imports it; dwell reads only the file it wrote:
 
     python -m venv abtem && abtem/bin/pip install -r envs/abtem.txt
     PYTHONPATH=<folder in which `dwell` is importable> OMP_NUM_THREADS=1 \\
-        abtem/bin/python models/vacancy/prism/make_prism.py --work SCRATCH --out models/vacancy/prism/haadf.npz
+        abtem/bin/python models/vacancy/recipe/make_prism.py --work SCRATCH --out models/vacancy/prism_haadf.npz
 
 About 17 s a specimen on one core. One file a specimen is left in SCRATCH, so that a stopped run goes on.
 

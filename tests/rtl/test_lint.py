@@ -1,0 +1,121 @@
+"""Every module of the library, and whole designs, through three readers of Verilog without a warning."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel.random_models import DETECTOR, RandomFamily, random_conv_model
+from dwell.hls.rtl import RtlOptions, library_files, write_design
+from dwell.tools import find_tool
+
+pytestmark = pytest.mark.rtl
+
+VARIANTS: dict[str, list[dict[str, int]]] = {
+    "dwell_extend": [{}, {"IN_BITS": 1, "IN_SIGNED": 1, "UP": 3, "OUT_BITS": 2}, {"UP": 2, "OUT_BITS": 10}],
+    "dwell_shift_add": [
+        {},
+        {"A_SIGNED": 1, "A_UP": 3, "SUBTRACT": 1, "Y_BITS": 13},
+        {"A_UP": 3, "Y_BITS": 12},
+        {"B_UP": 12, "Y_BITS": 9, "DROP": 2},
+    ],
+    "dwell_negate": [{}, {"A_BITS": 4, "A_SIGNED": 1, "Y_BITS": 4}],
+    "dwell_cast": [
+        {},
+        {"ROUND": 2, "OVERFLOW": 2, "Y_SIGNED": 1},
+        {"ROUND": 7, "RELU": 1},
+        {"ROUND": 5, "DROP": 1, "OVERFLOW": 3},
+        {"ROUND": 1, "DROP": 14, "Y_BITS": 1, "Y_SIGNED": 1, "OVERFLOW": 2},
+        {"DROP": 0, "UP": 3, "OVERFLOW": 0, "Y_BITS": 20, "A_SIGNED": 0},
+    ],
+    "dwell_delay": [{}, {"DEPTH": 0}, {"BITS": 5, "DEPTH": 4, "RESET": 1}, {"BITS": 3, "DEPTH": 2}],
+    "dwell_line_buffer": [{}, {"ROWS": 1, "FORWARD": 1}, {"MAX_WIDTH": 100, "COLUMN_BITS": 7}],
+    "dwell_window": [{}, {"KERNEL_W": 1}, {"KERNEL_H": 1}, {"DILATION_H": 2, "DILATION_W": 3}],
+    "dwell_region": [{}, {"COLUMNS": 0}, {"ROWS": 0, "ROW_BITS": 1, "LATENCY": 0}],
+    "dwell_conv_window": [
+        {},
+        {"KERNEL_H": 1, "KERNEL_W": 1},
+        {"KERNEL_W": 1},
+        {"DILATION_H": 2, "MAX_WIDTH": 33},
+    ],
+    "dwell_frame_in": [{}, {"MAX_WIDTH": 2}, {"MAX_WIDTH": 300, "PIXEL_BITS": 1}],
+    "dwell_credit_fifo": [{}, {"BITS": 1, "LATENCY": 1, "DEPTH_LOG2": 2}, {"LATENCY": 40, "DEPTH_LOG2": 6}],
+}
+
+
+def lint(sources: Sequence[Path], top: str, settings: dict[str, int] | None = None) -> None:
+    """Verilator with every warning on; a warning fails."""
+    tool = find_tool("verilator")
+    chosen = [f"-G{key}={value}" for key, value in (settings or {}).items()]
+    command = [*tool.command, "--lint-only", "-Wall", "--default-language", "1364-2005", "--top-module", top]
+    done = subprocess.run(
+        [*command, *chosen, *map(str, sources)],
+        capture_output=True,
+        text=True,
+        env=tool.environment(),
+        timeout=120,
+    )
+    assert done.returncode == 0 and "%Warning" not in done.stderr, f"{top} {settings}\n{done.stderr[-3000:]}"
+
+
+@pytest.mark.parametrize("module", sorted(VARIANTS))
+def test_library_lints(module: str) -> None:
+    for settings in VARIANTS[module]:
+        lint(library_files(), module, settings)
+
+
+def test_every_module_is_linted() -> None:
+    assert {file.stem for file in library_files()} == set(VARIANTS)
+
+
+def unrolled_model() -> QModel:
+    return random_conv_model(4, RandomFamily(kernels=(2, 2), channels=(2, 2), padding=True, strides=(1, 2)))
+
+
+def test_designs_lint(tmp_path: Path) -> None:
+    designs = [
+        write_design(random_conv_model(1, DETECTOR), RtlOptions(), tmp_path / "stream"),
+        write_design(
+            random_conv_model(7, RandomFamily(input_channels=3, input_width=3, dilations=(2,))),
+            RtlOptions(latency_cutoff=1.0, max_width=100),
+            tmp_path / "dilated",
+        ),
+        write_design(unrolled_model(), RtlOptions(style="unrolled"), tmp_path / "unrolled"),
+    ]
+    for design in designs:
+        lint(design.sources, design.top)
+
+
+def test_library_and_designs_are_verilog_2005_to_icarus(tmp_path: Path) -> None:
+    design = write_design(random_conv_model(1, DETECTOR), RtlOptions(), tmp_path / "stream")
+    command = ["iverilog", "-g2005", "-Wall", "-tnull", "-s", design.top, *map(str, design.sources)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+def test_yosys_reads_the_library() -> None:
+    program = (
+        "import sys\nfrom pyosys import libyosys as ys\n"
+        "for top in sys.argv[2].split(','):\n"
+        "    design = ys.Design()\n"
+        "    ys.run_pass(f'read_verilog {sys.argv[1]}', design)\n"
+        "    for command in (f'hierarchy -check -top {top}', 'proc', 'check -assert'):\n"
+        "        ys.run_pass(command, design)\n"
+        "print('every module read')\n"
+    )
+    files = " ".join(map(str, library_files()))
+    done = subprocess.run(
+        [sys.executable, "-c", program, files, ",".join(sorted(VARIANTS))],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0 and "every module read" in done.stdout, (
+        done.stdout[-2000:] + done.stderr[-2000:]
+    )
+    assert "Warning" not in done.stdout + done.stderr

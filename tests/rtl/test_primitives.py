@@ -1,0 +1,159 @@
+"""The combinational primitives, exhaustively at small widths, in Icarus."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rtl_icarus import simulate
+
+from dwell.hls.qmodel import FixedPoint, Overflow, Rounding
+from dwell.hls.qmodel.arithmetic import cast_codes
+from dwell.hls.rtl import library_files
+
+pytestmark = pytest.mark.rtl
+
+Parameters = dict[str, int]
+
+ROUNDINGS = [
+    Rounding.TRN, Rounding.RND, Rounding.RND_CONV, Rounding.TRN_ZERO,
+    Rounding.RND_ZERO, Rounding.RND_INF, Rounding.RND_MIN_INF,
+]  # fmt: skip
+OVERFLOWS = [Overflow.WRAP, Overflow.SAT, Overflow.SAT_SYM, Overflow.SAT_ZERO]
+
+
+def codes(bits: int, signed: int) -> list[int]:
+    """Every number of a type, in the order of its bit patterns."""
+    return [v - (1 << bits) if signed and v >> (bits - 1) else v for v in range(1 << bits)]
+
+
+def outputs(
+    folder: Path, module: str, variants: Sequence[Parameters], operands: Sequence[str]
+) -> list[list[int]]:
+    """The y of every variant for every pattern of its operands (the last one fastest), one bench for all."""
+    lines = ["`timescale 1ns / 1ps", "module bench;", "    integer i, j;"]
+    for number, values in enumerate(variants):
+        settings = ", ".join(f".{key}({value})" for key, value in values.items())
+        ports = ", ".join(f".{name}({name}{number})" for name in operands)
+        for name in operands:
+            lines.append(f"    reg [{values[f'{name.upper()}_BITS'] - 1}:0] {name}{number};")
+        lines.append(f"    wire [{values['Y_BITS'] - 1}:0] y{number};")
+        lines.append(f"    {module} #({settings}) u{number} ({ports}, .y(y{number}));")
+    lines.append("    initial begin")
+    for number, values in enumerate(variants):
+        first, second = f"{operands[0]}{number}", f"{operands[-1]}{number}"
+        inner = f'#1 $display("{number} %0d", y{number});'
+        if len(operands) == 2:
+            count = 1 << values[f"{operands[1].upper()}_BITS"]
+            inner = f"for (j = 0; j < {count}; j = j + 1) begin {second} = j; {inner} end"
+        count = 1 << values[f"{operands[0].upper()}_BITS"]
+        lines.append(f"        for (i = 0; i < {count}; i = i + 1) begin {first} = i; {inner} end")
+    lines += ["    end", "endmodule", ""]
+    bench = folder / "bench.v"
+    bench.write_text("\n".join(lines))
+    found: list[list[int]] = [[] for _ in variants]
+    for line in simulate(folder, [bench, *library_files()], "bench"):
+        number, value = line.split()
+        found[int(number)].append(int(value))
+    return found
+
+
+def check(
+    folder: Path,
+    module: str,
+    variants: Sequence[Parameters],
+    operands: Sequence[str],
+    wanted: Callable[[Parameters], Sequence[int]],
+) -> None:
+    """Every output of every variant against `wanted`, modulo the bits of y."""
+    for values, got in zip(variants, outputs(folder, module, variants, operands), strict=True):
+        mask = (1 << values["Y_BITS"]) - 1
+        assert got == [int(v) & mask for v in wanted(values)], values
+
+
+def sums(values: Parameters) -> list[int]:
+    """What `dwell_shift_add` is for."""
+    sign = -1 if values["SUBTRACT"] else 1
+    return [
+        ((a << values["A_UP"]) + sign * (b << values["B_UP"])) >> values["DROP"]
+        for a in codes(values["A_BITS"], values["A_SIGNED"])
+        for b in codes(values["B_BITS"], values["B_SIGNED"])
+    ]
+
+
+def test_shift_add(tmp_path: Path) -> None:
+    grid = itertools.product(
+        (1, 3), (0, 1), (1, 4), (0, 1), ((0, 0), (0, 1), (0, 3), (1, 0), (3, 0), (0, 6)), (0, 1), (3, 9)
+    )
+    variants = [
+        {
+            "A_BITS": a, "A_SIGNED": sa, "A_UP": ups[0], "B_BITS": b, "B_SIGNED": sb, "B_UP": ups[1],
+            "SUBTRACT": minus, "DROP": 0, "Y_BITS": y,
+        }
+        for a, sa, b, sb, ups, minus, y in grid
+    ]  # fmt: skip
+    variants += [{**v, "DROP": 2, "Y_BITS": 5} for v in variants[:: len(variants) // 40]]
+    check(tmp_path, "dwell_shift_add", variants, ("a", "b"), sums)
+
+
+def test_negate(tmp_path: Path) -> None:
+    variants = [
+        {"A_BITS": a, "A_SIGNED": s, "Y_BITS": y}
+        for a in (1, 2, 5)
+        for s in (0, 1)
+        for y in (1, a, a + 1, a + 4)
+    ]
+    check(
+        tmp_path, "dwell_negate", variants, ("a",), lambda v: [-a for a in codes(v["A_BITS"], v["A_SIGNED"])]
+    )
+
+
+def cast(values: Parameters) -> list[int]:
+    """The golden model's cast with the same parameters."""
+    source = np.array(codes(values["A_BITS"], values["A_SIGNED"]), dtype=np.int64)
+    if values["RELU"]:
+        source = np.maximum(source, 0)
+    frac = values["DROP"] - values["UP"]
+    kind = FixedPoint(bool(values["Y_SIGNED"]), values["Y_BITS"], 0)
+    mode, over = ROUNDINGS[values["ROUND"]], OVERFLOWS[values["OVERFLOW"]]
+    return [int(v) for v in cast_codes(source, frac, [kind], 0, mode, over)]
+
+
+@pytest.mark.parametrize("over", range(4))
+def test_cast(tmp_path: Path, over: int) -> None:
+    grid = itertools.product(
+        (1, 4, 6),
+        (0, 1),
+        (0, 1),
+        ((0, 0), (1, 0), (2, 0), (3, 0), (7, 0), (0, 2)),
+        range(7),
+        (1, 2, 3, 5),
+        (0, 1),
+    )
+    variants = [
+        {
+            "A_BITS": a, "A_SIGNED": sa, "RELU": relu, "DROP": shift[0], "UP": shift[1], "ROUND": mode,
+            "OVERFLOW": over, "Y_BITS": y, "Y_SIGNED": sy,
+        }
+        for a, sa, relu, shift, mode, y, sy in grid
+        if mode == 0 or shift[0] > 0
+    ]  # fmt: skip
+    check(tmp_path, "dwell_cast", variants[over::3], ("a",), cast)
+
+
+def test_half_to_even_after_half_has_been_added(tmp_path: Path) -> None:
+    """ROUND 7 on a + half is ROUND 2 on a, with and without RELU."""
+    for relu, drop in itertools.product((0, 1), (1, 2, 3)):
+        variant = {
+            "A_BITS": 7, "A_SIGNED": 1, "RELU": relu, "DROP": drop, "UP": 0, "ROUND": 7, "OVERFLOW": 1,
+            "Y_BITS": 3, "Y_SIGNED": 1,
+        }  # fmt: skip
+        half = 1 << (drop - 1)
+        before = np.array(codes(7, 1), dtype=np.int64) - half
+        before = np.maximum(before, 0) if relu else before
+        wanted = cast_codes(before, drop, [FixedPoint(True, 3, 0)], 0, Rounding.RND_CONV, Overflow.SAT)
+        got = outputs(tmp_path, "dwell_cast", [variant], ("a",))[0]
+        assert got == [int(v) & 7 for v in wanted], variant

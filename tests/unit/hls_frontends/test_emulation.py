@@ -1,0 +1,142 @@
+"""Rung 3: the same network as an hls4ml project, its C++ compiled by g++ and compared."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dwell.errors import (
+    ConfigError,
+    ToolFailedError,
+    ToolNotFoundError,
+    UnsupportedLayerError,
+    VerificationError,
+)
+from dwell.hls.frontends.network import QuantizedNetwork, network_from_file
+from dwell.hls.hls4ml_project import ProjectOptions, compare_emulation, compile_project, write_project
+from dwell.hls.qmodel import Conv2D, QModel
+
+WINDOWS = 10_000
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """A compiled project."""
+
+    model: QModel
+    network: QuantizedNetwork
+    graph: Any
+    out: Path
+
+
+def build(path: Path, out: Path) -> Emulated:
+    network = network_from_file(path, None)
+    model = network.read("net")
+    graph = write_project(model, network, ProjectOptions("net"), out)
+    compile_project(model, network, graph, out)
+    return Emulated(model, network, graph, out)
+
+
+@pytest.fixture(scope="module")
+def emulated(brevitas_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Emulated:
+    return build(brevitas_file, tmp_path_factory.mktemp("emulation") / "project")
+
+
+def test_the_emulation_of_a_brevitas_network_is_exact(emulated: Emulated) -> None:
+    rung = compare_emulation(emulated.model, emulated.graph, WINDOWS)
+    assert rung["ok"] and rung["compared"] >= WINDOWS and rung["mismatches"] == 0
+
+
+@pytest.mark.parametrize("layer", ["conv1", "conv3", "conv4"])
+def test_one_changed_weight_fails(emulated: Emulated, layer: str) -> None:
+    def change(node: Any) -> Any:
+        if node.name != layer or not isinstance(node, Conv2D):
+            return node
+        weight = node.weight.copy()
+        weight[1, 1, 0, 0] -= np.sign(weight[1, 1, 0, 0]) or 1
+        return replace(node, weight=weight)
+
+    good = emulated.model
+    wide = {
+        name: replace(tensor, type=replace(tensor.type, width=tensor.type.width + 2))
+        if name.startswith(("conv", "relu"))
+        else tensor
+        for name, tensor in good.tensors.items()
+    }
+    faulty = QModel("net", tuple(change(n) for n in good.nodes), wide, good.input, good.output)
+    with pytest.raises(VerificationError, match="hls4ml's emulation") as caught:
+        compare_emulation(faulty, emulated.graph, WINDOWS)
+    found = caught.value.first_mismatch
+    assert found is not None and found["expected"] != found["got"]
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_the_project_is_the_same_on_every_machine(emulated: Emulated, tmp_path: Path) -> None:
+    write_project(emulated.model, emulated.network, ProjectOptions("net"), tmp_path / "again")
+    first, again = contents(emulated.out), contents(tmp_path / "again")
+    first.pop(Path("emulation.log"))
+    assert set(first) == set(again)
+    assert [str(name) for name in first if first[name] != again[name]] == []
+    assert str(emulated.out).encode() not in b"".join(first.values())
+
+
+def test_dilation_is_refused(onnx_net: Callable[..., Any], tmp_path: Path) -> None:
+    network = network_from_file(onnx_net(dilations=[2, 2]).save(tmp_path / "n.onnx"), None)
+    with pytest.raises(UnsupportedLayerError, match=r"conv1.*hls4ml ignores dilation"):
+        write_project(network.read("net"), network, ProjectOptions("net"), tmp_path / "out")
+
+
+def test_a_name_that_is_no_function_is_refused(emulated: Emulated, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no name for a C"):
+        write_project(emulated.model, emulated.network, ProjectOptions("a-b"), tmp_path / "out")
+
+
+def test_a_compiler_that_is_missing_or_fails_is_named(
+    brevitas_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = network_from_file(brevitas_file, None)
+    model = network.read("net")
+    graph = write_project(model, network, ProjectOptions("net"), tmp_path / "out")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "sh", "dirname", "rm"):
+        found = shutil.which(name)
+        assert found is not None
+        (tools / name).symlink_to(found)
+    monkeypatch.setenv("PATH", str(tools))
+    with pytest.raises(ToolNotFoundError, match="g\\+\\+ is not installed") as caught:
+        compile_project(model, network, graph, tmp_path / "out")
+    assert "apt-get install g++" in caught.value.hint
+    (tools / "g++").write_text("#!/bin/sh\necho 'internal compiler error: of this test'\nexit 1\n")
+    (tools / "g++").chmod(0o755)
+    with pytest.raises(ToolFailedError) as failed:
+        compile_project(model, network, graph, tmp_path / "out")
+    assert "of this test" in failed.value.tail and failed.value.log_path.is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {},
+        {"overflow_mode": "SAT", "round_mode": "TRN"},
+        {"overflow_mode": "SAT_SYM", "round_mode": "RND_CONV"},
+    ],
+    ids=["wrap", "sat", "sat_sym"],
+)
+def test_the_emulation_of_a_keras_network_is_exact(
+    build_keras: Callable[..., Any], tmp_path: Path, choice: dict[str, str]
+) -> None:
+    build_keras(**choice).save(tmp_path / "net.keras")
+    done = build(tmp_path / "net.keras", tmp_path / "project")
+    rung = compare_emulation(done.model, done.graph, WINDOWS)
+    assert rung["ok"] and rung["compared"] >= WINDOWS
