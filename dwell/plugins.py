@@ -91,7 +91,7 @@ def load_group(group: str) -> dict[str, Plugin]:
 def load_plugin(group: str, name: str, *, place: str = "") -> Any:
     """The object of one plug-in. Raises `ConfigError` for an unknown name or one that cannot be imported."""
     points = entry_points(group)
-    kind = group.removeprefix("dwell.").rstrip("s")
+    kind = group.removeprefix("dwell.").replace("_", " ").replace("policies", "policys").rstrip("s")
     if name not in points:
         raise ConfigError(f"there is no {kind} '{name}'", hint=nearest(name, points), place=place)
     plugin = _load(points[name])

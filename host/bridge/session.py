@@ -49,6 +49,10 @@ def run_command(args: Mapping[str, Any]) -> dict[str, Any]:
                 hint=f"run `dwell build {project.root}` first",
                 place=str(latest / stage),
             )
+    if Path(args["out"]).exists():
+        raise ConfigError(
+            f"{args['out']} exists", hint="a record is never overwritten", place=str(args["out"])
+        )
     design = Design.load(latest / "convert")
     kind, _, target = str(args["board"] or DEFAULT_BOARD).partition(":")
     link = plugins.load_plugin(plugins.BOARD_LINKS, kind, place="--board")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dwell.errors import ConfigError, DeviceError
 from dwell.hls.qmodel import QModel
 from dwell.host.bridge.board import BoardCounters, BoardInfo, Event
+from dwell.host.bridge.row_stream import RowStream
 
 _DETECTOR_BITS = 8
 
@@ -32,6 +33,7 @@ class SoftwareBoard:
                 hint="a fully convolutional network with input type ufixed<8,0> and one channel does",
             )
         self._model = model
+        self._stream = RowStream(model)
         self._info = BoardInfo(
             "software", "software", design_digest or model.digest(), "", model.window, None, {}
         )
@@ -52,9 +54,7 @@ class SoftwareBoard:
         if dead_time < 0:
             raise ConfigError(f"a dead time of {dead_time} decisions is negative")
         self._shape, self._threshold, self._dead_time = (lines, pixels), threshold, dead_time
-        self._kept = np.zeros(
-            (0, pixels), np.uint8
-        )  # the last rows of this frame, those that windows still need
+        self._stream.restart()
         self._frame, self._line, self._quiet = 0, 0, 0
         self._waiting: list[Event] = []
         self._counts = dict.fromkeys(BoardCounters().to_json(), 0)
@@ -74,21 +74,17 @@ class SoftwareBoard:
 
     def _take(self, part: NDArray[np.uint8]) -> None:
         assert self._shape is not None
-        window = self._info.window
         if self._line == 0:
             self._counts["frames"] += 1
         self._counts["pixels"] += part.size
         self._counts["pixels_decided"] += part.size
-        block = np.concatenate([self._kept, part])
-        first_line = self._line - len(self._kept)
-        if len(block) >= window[0]:
-            scores = self._model.run_codes(block[None, :, :, None].astype(np.int64))[0, :, :, 0]
-            self._decide(scores, first_line)
-        self._kept = block[max(0, len(block) - window[0] + 1) :]
+        scores = self._stream.push(part[:, :, None].astype(np.int64))[:, :, 0]
+        if len(scores):
+            self._decide(scores, max(0, self._line - self._info.window[0] + 1))
         self._line += len(part)
         if self._line == self._shape[0]:
             self._line, self._frame, self._quiet = 0, self._frame + 1, 0
-            self._kept = self._kept[:0]
+            self._stream.restart()
 
     def _decide(self, scores: NDArray[np.int64], first_line: int) -> None:
         """The trigger's rule on decisions (n, m) whose first window starts at `first_line`, in raster
