@@ -86,8 +86,8 @@ class BridgeSection(Section):
     lines: int = pydantic.Field(default=256, ge=16, le=4096)
     pixels: int = pydantic.Field(default=256, ge=16, le=4096, description="of a line")
     pixel_A: float = pydantic.Field(default=0.4, gt=0.05, le=10)
-    dose_e_per_A2: float = pydantic.Field(
-        default=6000.0, gt=0, description="of the scan; sets the dwell time"
+    dose_e_per_A2: float | None = pydantic.Field(
+        default=None, gt=0, description="of the scan, sets the dwell time; else that of the training"
     )
     threshold: float | None = pydantic.Field(default=None, description="a score; else by false_alarm_rate")
     false_alarm_rate: float = pydantic.Field(default=1e-4, gt=0, lt=1, description="on the validation scans")

@@ -56,7 +56,7 @@ def run_command(args: Mapping[str, Any]) -> dict[str, Any]:
     design = Design.load(latest / "convert")
     kind, _, target = str(args["board"] or DEFAULT_BOARD).partition(":")
     link = plugins.load_plugin(plugins.BOARD_LINKS, kind, place="--board")
-    settings = project.bridge
+    settings = settle(project)
     code = _threshold(settings, design, latest / "data" / "val.npz")
     with StopRequest(Path(args["stop_file"])) as stop:
         result, comparison = run_experiment(
@@ -79,13 +79,22 @@ def run_command(args: Mapping[str, Any]) -> dict[str, Any]:
     return _summary(result, comparison, Path(args["out"]), str(args["board"] or DEFAULT_BOARD))
 
 
+def settle(project: Project) -> BridgeSection:
+    """The project's [bridge], its dose that of the detector's training where it names none."""
+    imaging = project.model.params.model_dump().get("imaging", {})
+    settings = project.bridge
+    if settings.dose_e_per_A2 is None and "dose_e_per_A2" in imaging:
+        return settings.model_copy(update={"dose_e_per_A2": float(imaging["dose_e_per_A2"])})
+    return settings
+
+
 def open_instrument(project: Project, name: str, python: Path, work: Path) -> Instrument:
     """The project's instrument, or another by its name with its defaults."""
     section = project.instrument
     chosen = name or (section.name if section else DEFAULT_INSTRUMENT)
     plugin = plugins.load_plugin(plugins.INSTRUMENTS, chosen, place="instrument.name")
     params = section.params if section is not None and section.name == chosen else plugin.params()
-    opened: Instrument = plugin.open(params, python, work)
+    opened: Instrument = plugin.open(params, python, work, project.model.params.model_dump())
     return opened
 
 
@@ -127,6 +136,8 @@ def run_experiment(
         link = board()
         stack.callback(link.close)
         current = scope.state().probe_current_pA
+        if settings.dose_e_per_A2 is None:
+            raise ConfigError("[bridge] names no dose, nor does [model]", place="bridge.dose_e_per_A2")
         dwell_us = settings.dose_e_per_A2 * settings.pixel_A**2 / (current * _ELECTRONS_PER_PA_US)
         scan = ScanRequest(settings.lines, settings.pixels, dwell_us, settings.frames)
         plan = RunPlan(

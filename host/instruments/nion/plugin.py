@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dwell.errors import ConfigError
 from dwell.host.instruments.nion.settings import MicroscopeSettings
@@ -21,14 +22,19 @@ class NionPlugin:
     params = MicroscopeSettings
     environment = "scope"
 
-    def open(self, params: MicroscopeSettings, python: Path, work: Path) -> NionInstrument:
-        """Start the microscope with that Python; its log and certificates are kept under `work`."""
+    def open(
+        self, params: MicroscopeSettings, python: Path, work: Path, model: Mapping[str, Any]
+    ) -> NionInstrument:
+        """Start the microscope with that Python; its log and certificates are kept under `work`.
+
+        `model` is the project's [model] as plain data: what `params` leave open is as in its training.
+        """
         from dwell.host.instruments.nion.client import NionInstrument
 
         if not isinstance(params, MicroscopeSettings):
             raise ConfigError(f"'{self.name}' takes MicroscopeSettings, not {type(params).__name__}")
         return NionInstrument.start(
-            python, params, certificates=work / "tls", log=work / "logs" / "microscope.log"
+            python, params.like_training(model), certificates=work / "tls", log=work / "logs" / "microscope.log"
         )
 
 

@@ -1,15 +1,20 @@
 """What the simulated microscope is given at its start. Lengths, currents and angles carry their units in
 their names.
 
-The defaults make images like those that the `vacancy` detector is trained on: 0.4 Å pixels, 6000 electrons
+The defaults make images like those that the `vacancy` detector is trained on: 0.4 Å pixels, 30,000 electrons
 per Å² with `dwell_us_for_dose`, the same detector gain.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
 _ELECTRONS_PER_PA_US = 6.241509074
+_SAME_NAME = ("mo_fraction", "tail_share", "tail_ratio", "convergence_mrad", "jitter_correlation")
+_TRAINING_KEYS = {*_SAME_NAME, "probe_fwhm_A", "dose_e_per_A2", "pixel_A", "detector_white"}
 
 
 class _Section(BaseModel):
@@ -33,24 +38,24 @@ class SpecimenSettings(_Section):
 class ImagingSettings(_Section):
     """Probe, detector and the imperfections of a scan."""
 
-    probe_current_pA: float = Field(default=20.0, gt=0, le=1000)
-    probe_fwhm_A: float = Field(default=1.1, gt=0.3, lt=5)
+    probe_current_pA: float = Field(default=100.0, gt=0, le=1000)
+    probe_fwhm_A: float = Field(default=1.15, gt=0.3, lt=5)
     nominal_fwhm_A: float = Field(
-        default=1.1, gt=0.3, lt=5, description="the probe for which mo_fraction holds"
+        default=1.15, gt=0.3, lt=5, description="the probe for which mo_fraction holds"
     )
     tail_share: float = Field(default=0.20, ge=0, lt=1)
     tail_ratio: float = Field(default=2.2, gt=1)
     convergence_mrad: float = Field(default=30.0, gt=0)
-    defocus_blur: float = Field(default=0.45, ge=0, description="FWHM added, over defocus x convergence")
-    z_exponent: float = Field(default=1.6, gt=1, lt=2.1)
-    mo_fraction: float = Field(default=0.0138, gt=0, lt=1, description="of the beam detected, probe on Mo")
+    defocus_blur: float = Field(default=0.67, ge=0, description="FWHM added, over defocus x convergence")
+    z_exponent: float = Field(default=1.55, gt=1, lt=2.1)
+    mo_fraction: float = Field(default=0.0126, gt=0, lt=1, description="of the beam detected, probe on Mo")
     full_scale_electrons: float = Field(
-        default=34.4448, gt=0, description="detected electrons that fill the ADC"
+        default=157.248, gt=0, description="detected electrons that fill the ADC"
     )
     dark_counts_per_s: float = Field(default=2500.0, ge=0)
-    contamination: float = Field(default=0.2, ge=0, description="peak of the background, in Mo peaks")
+    contamination: float = Field(default=0.3, ge=0, description="peak of the background, in Mo peaks")
     contamination_length_A: float = Field(default=12.0, gt=0)
-    jitter_sigma_A: float = Field(default=0.05, ge=0)
+    jitter_sigma_A: float = Field(default=0.08, ge=0)
     jitter_correlation: float = Field(default=0.5, ge=0, lt=1)
 
 
@@ -79,6 +84,25 @@ class MicroscopeSettings(_Section):
     specimen: SpecimenSettings = SpecimenSettings()
     imaging: ImagingSettings = ImagingSettings()
     losses: LossSettings = LossSettings()
+
+    def like_training(self, model: Mapping[str, Any]) -> MicroscopeSettings:
+        """These settings with what they leave open taken from a detector's own `imaging` parameters.
+
+        `model` is a project's [model] as plain data; without an `imaging` table nothing changes. The gain is the
+        one at which `detector_white` nominal Mo peaks at the nominal dose fill the ADC.
+        """
+        given = model.get("imaging")
+        if not isinstance(given, Mapping) or not _TRAINING_KEYS <= given.keys():
+            return self
+        middle = sum(given["probe_fwhm_A"]) / 2
+        electrons = given["dose_e_per_A2"] * given["pixel_A"] ** 2
+        wanted = {name: given[name] for name in _SAME_NAME} | {
+            "probe_fwhm_A": middle,
+            "nominal_fwhm_A": middle,
+            "full_scale_electrons": given["detector_white"] * given["mo_fraction"] * electrons,
+        }
+        own = self.imaging.model_dump(exclude_unset=True)
+        return self.model_copy(update={"imaging": ImagingSettings.model_validate(wanted | own)})
 
     def dwell_us_for_dose(self, dose_e_per_A2: float, pixel_A: float) -> float:
         """Dwell per pixel in µs that gives a dose (electrons per Å²) with pixels of `pixel_A`."""
