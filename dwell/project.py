@@ -58,7 +58,9 @@ class SimulateSection(Section):
     vectors: int = pydantic.Field(default=10_000, ge=1, description="windows compared on the Verilated core")
     bench_frames: int = pydantic.Field(default=2, ge=1, le=1000)
     stalls: bool = True
-    simulators: tuple[Literal["verilator", "icarus"], ...] = ("verilator",)
+    simulators: tuple[Literal["verilator", "icarus"], ...] = pydantic.Field(
+        default=("verilator", "icarus"), min_length=1, description="Icarus is left out where it is absent"
+    )
 
 
 class SynthesizeSection(Section):

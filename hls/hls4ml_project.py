@@ -7,12 +7,8 @@ integer graph gives.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 import shutil
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +22,7 @@ from dwell.errors import (
     UnsupportedLayerError,
     VerificationError,
 )
+from dwell.hls.frontends.hush import hushed
 from dwell.hls.frontends.network import QuantizedNetwork
 from dwell.hls.gate import probe_frames, to_codes
 from dwell.hls.qmodel import MAX_WIDTH, Conv2D, QModel
@@ -229,12 +226,3 @@ def _version(name: str) -> str:
     from importlib import metadata
 
     return metadata.version(name)
-
-
-@contextlib.contextmanager
-def hushed() -> Iterator[io.StringIO]:
-    """Catch what hls4ml and QONNX print."""
-    heard = io.StringIO()
-    with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(heard), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield heard

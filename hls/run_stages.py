@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from importlib import metadata
 from typing import Any
 
 from dwell.hls.backends import parse_input_type
@@ -46,6 +47,7 @@ def run_convert(ctx: StageContext) -> Mapping[str, Any]:
         "window": list(design.window),
         "rung2_compared": rung["compared"],
         "qmodel_digest": model.digest(),
+        "tools": _versions("alkaid", "hls4ml" if network.door.name == "keras" else "qonnx"),
     }
 
 
@@ -70,4 +72,12 @@ def run_emulate(ctx: StageContext) -> Mapping[str, Any]:
     rung = project.compare_emulation(model, graph, EMULATED_WINDOWS)
     (ctx.out / "rung3.json").write_text(json.dumps(rung, indent=1, sort_keys=True) + "\n")
     write_rung(rung, ctx.out)
-    return {"rung3_compared": rung["compared"], "emulation_seconds": round(time.monotonic() - begin, 1)}
+    return {
+        "rung3_compared": rung["compared"],
+        "emulation_seconds": round(time.monotonic() - begin, 1),
+        "tools": _versions("hls4ml"),
+    }
+
+
+def _versions(*names: str) -> dict[str, str]:
+    return {name: metadata.version(name) for name in names}

@@ -36,6 +36,7 @@ CONVERT = Stage(
     inputs=("quantize",),
     run="dwell.hls.run_stages:run_convert",
     code=(
+        "dwell.hls.backends",
         "dwell.hls.design",
         "dwell.hls.frontends",
         "dwell.hls.gate",

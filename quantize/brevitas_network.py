@@ -40,7 +40,7 @@ def _activation(bits: int, frac: int, rounding: FloatToIntImplType) -> dict[str,
     }
 
 
-class QuantizedChain(torch.nn.Module):
+class QuantizedChain(torch.nn.Module):  # type: ignore[misc]
     """A chain of quantized convolutions: (B, 1, H, W) to scores (B, 1, h, w).
 
     `weight_fracs` and `weight_bits` have one entry a layer, `activation_fracs` and `activation_bits` one for

@@ -73,6 +73,7 @@ def _prepare_tensorflow(job: Job) -> None:
     except RuntimeError:  # only where TensorFlow has been at work in this process before
         job.log.warning("TensorFlow is already running on more than one thread: the result may differ")
     tf.config.experimental.enable_op_determinism()
+    keras.utils.clear_session(free_memory=False)  # the names it makes up are counted from here
     keras.utils.set_random_seed(job.seed)
 
 

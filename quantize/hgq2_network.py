@@ -155,9 +155,7 @@ def load_float(
 
 def bit_operations(network: keras.Sequential) -> Any:
     """Effective bit operations a pixel: bits of a weight times bits of what it multiplies, summed."""
-    return tf.add_n(
-        [tf.reduce_sum(step.kq.bits) * tf.reduce_sum(step.iq.bits) for step in network.layers]
-    )
+    return tf.add_n([tf.reduce_sum(step.kq.bits) * tf.reduce_sum(step.iq.bits) for step in network.layers])
 
 
 def quantizers(network: keras.Sequential) -> tuple[Quantizer, ...]:

@@ -101,7 +101,8 @@ class Job:
     def calibration_frames(self, count: int = 64) -> Floats:
         """(count, H, W): training frames spread evenly over the set, for finding ranges."""
         frames = self.train.frames
-        return frames[np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int))]
+        spread = np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int)
+        return np.asarray(frames[np.unique(spread)], dtype=np.float32)
 
 
 @dataclass(frozen=True)

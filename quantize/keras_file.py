@@ -13,7 +13,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_keras(network: Any, path: Path) -> None:
-    """Save `network` to `path` without the time at which it was saved."""
+    """Save `network` to `path` without the time of saving and the addresses of objects in memory."""
     with tempfile.TemporaryDirectory() as scratch:
         raw = Path(scratch) / "model.keras"
         network.save(raw)
@@ -21,7 +21,21 @@ def write_keras(network: Any, path: Path) -> None:
             parts = {name: archive.read(name) for name in _ENTRIES}
     metadata = json.loads(parts["metadata.json"])
     metadata.pop("date_saved", None)
-    parts["metadata.json"] = json.dumps(metadata, sort_keys=True).encode()
+    config = json.loads(parts["config.json"])
+    _number_shared(config, {})
+    parts["metadata.json"] = json.dumps(metadata).encode()
+    parts["config.json"] = json.dumps(config).encode()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name in _ENTRIES:
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), parts[name])
+
+
+def _number_shared(value: Any, seen: dict[int, int]) -> None:
+    """Keras tells shared objects apart by `id()`: number them in the order in which they occur instead."""
+    if isinstance(value, dict):
+        if isinstance(value.get("shared_object_id"), int):
+            value["shared_object_id"] = seen.setdefault(value["shared_object_id"], len(seen))
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            _number_shared(part, seen)

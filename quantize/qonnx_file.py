@@ -87,4 +87,3 @@ def _rename(graph: Any, names: dict[str, str]) -> None:
     del graph.initializer[:], graph.value_info[:]
     graph.initializer.extend(kept)
     graph.value_info.extend(shapes)
-

@@ -60,7 +60,8 @@ def _state(path: Path) -> Mapping[str, Any]:
     except FileNotFoundError as error:
         raise ConfigError(f"there is no {path}", hint=_HINT, place=str(path)) from error
     except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        what = f"{path} is no state of a torch module: {str(error).splitlines()[0]}"
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        what = f"{path} is no state of a torch module: {first}"
         raise ConfigError(what, hint=_HINT, place=str(path)) from error
     if not isinstance(state, Mapping):
         raise ConfigError(f"{path} is no state of a torch module", hint=_HINT, place=str(path))

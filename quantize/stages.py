@@ -39,7 +39,7 @@ def run_quantize(ctx: StageContext) -> Mapping[str, Any]:
     network. Raises `ConfigError` for a missing or broken input, widths that do not fit the network, or a
     training that diverges.
     """
-    from dwell.quantize.job import Job, check_loss, write_description, write_reference
+    from dwell.quantize.job import Job, check_loss, versions, write_description, write_reference
     from dwell.quantize.reference import reference_frames
     from dwell.quantize.source import float_scores, read_float_network
 
@@ -79,4 +79,5 @@ def run_quantize(ctx: StageContext) -> Mapping[str, Any]:
         "val_recall_float": model.recall(float_scores(layers, weights, val.frames), val, model_params),
         "val_recall_quantized": model.recall(outcome.score(val.frames), val, model_params),
         **outcome.details,
+        "tools": versions(frontend.packages),
     }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +15,16 @@ from dwell.sim.bench.run import (
     Outcome,
     Simulator,
     build_bench,
-    find_waves,
     icarus_simulator,
     merge_junit,
     run_bench,
     verilator_simulator,
+    waves_suffix,
 )
 from dwell.sim.compare import Timing, measure, mismatch_error, require_timing
 from dwell.sim.dut import Dut
 from dwell.sim.results import RungResult
+from dwell.sim.verilated.cache import scratch
 from dwell.sim.workload import Frame
 
 ICARUS_BEATS = 800
@@ -80,7 +79,7 @@ def climb_bench(
     out.mkdir(parents=True, exist_ok=True)
     played: dict[str, _Played] = {}
     junit: dict[str, Path] = {}
-    with tempfile.TemporaryDirectory(prefix="dwell-bench-") as name:
+    with scratch() as working:
         try:
             for index, simulator in enumerate(chosen):
 
@@ -89,7 +88,7 @@ def climb_bench(
 
                 beats = ICARUS_BEATS if simulator.name == "icarus" else None
                 plans = make_plans(dut, frames, stalls=stalls, most_beats=beats)
-                folder = Path(name) / simulator.name
+                folder = working / simulator.name
                 junit[simulator.name] = folder / "junit.xml"
                 played[simulator.name] = _play(dut, simulator, plans, folder, out, seed, say)
         finally:
@@ -163,19 +162,17 @@ def _keep_waves(
 ) -> str:
     """Run the failing phases again with waves. Returns the hint that says where they are."""
     failing = [p.phase for p in plans if p.phase.name not in outcome.passed] or [plans[0].phase]
-    again = folder / "waves"
+    kept = out / f"waves_{simulator.name}{waves_suffix(simulator)}"
     try:
         build = build_bench(dut, simulator, waves=True)
-        run_bench(dut, simulator, failing[:1], build=build, folder=again, seed=seed, waves=True)
-        found = find_waves(again, build)
-        if found is None:
-            return f"no waves came out of {simulator.label}"
-        kept = out / f"waves_{simulator.name}{found.suffix}"
-        shutil.copyfile(found, kept)
-        found.unlink()
+        run_bench(
+            dut, simulator, failing[:1], build=build, folder=folder / "waves", seed=seed, waves=kept.resolve()
+        )
     except DwellError as error:
         _log.warning("the waves of the failure could not be kept: %s", error)
         return f"the waves could not be kept: {error}"
+    if not kept.is_file():
+        return f"no waves came out of {simulator.label}"
     return f"the waves of phase {failing[0].name} are in {kept.name}, beside junit.xml in {out}"
 
 

@@ -111,9 +111,10 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[np.float64]]:
     """`x` and, if it is there, `y`, as float64."""
     hint = "save it with numpy.savez(FILE, x=frames)"
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise ConfigError(f"{path} is a .npy file, not an .npz archive", hint=hint, place=str(path))
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise ConfigError(f"{path} is a .npy file, not an .npz archive", hint=hint, place=str(path))
+        with loaded as archive:
             if "x" not in archive.files:
                 found = ", ".join(archive.files) or "nothing"
                 raise ConfigError(f"{path} has no array 'x'; it holds {found}", hint=hint, place=str(path))
@@ -122,7 +123,7 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[np.float64]]:
         raise ConfigError(
             f"there is no vectors file {path}", hint="check the path", place=str(path)
         ) from error
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path} cannot be read as .npz: {error}", hint=hint, place=str(path)) from error
     for name, array in arrays.items():
         if array.dtype.kind not in "fiu":

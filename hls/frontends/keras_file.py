@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import os
 import tempfile
-import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.errors import ConfigError, ToolNotFoundError, UnsupportedLayerError
+from dwell.hls.frontends.hush import hushed
 from dwell.hls.qmodel import FixedPoint, QModel
 
 SUPPORTED = ("InputLayer", "QConv2D (activation relu or linear)", "Activation (relu or linear)")
 MAX_BYTES = 256 << 20
-_LOG = logging.getLogger("dwell.hls.frontends.keras")
 
 
 def read_keras(
@@ -42,7 +38,7 @@ def read_keras(
         hint = "frontend.json names the quantizers of another network"
         raise ConfigError(f"{path.name} has no quantizer {unknown[0]!r}", hint=hint, place=str(path))
     called = {name: given.get(place, place) for name, place in places.items()}
-    with tempfile.TemporaryDirectory() as scratch, quiet():
+    with tempfile.TemporaryDirectory() as scratch, hushed():
         graph = hls4ml_graph(model, backend="Dwell", io_type="io_stream", out=Path(scratch))
     return qmodel_from_graph(graph, name=path.stem, input_type=input_type, names=called)
 
@@ -61,7 +57,7 @@ def load_keras(path: Path) -> Any:
     except zipfile.BadZipFile as error:
         raise ConfigError(f"{path.name}: {error}", hint=hint, place=str(path)) from error
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    with quiet():
+    with hushed():
         import hgq.layers  # noqa: F401 - registers the layers that the file names
         import keras
 
@@ -134,7 +130,7 @@ def execute_keras(
     """
     model = load_keras(path)
     x = np.asarray(frames, dtype=np.float32)
-    with quiet():
+    with hushed():
         import keras
 
         wanted: dict[str, Any] = {"": model.outputs[0]}
@@ -173,18 +169,3 @@ def hls4ml_graph(model: Any, *, backend: str, io_type: str, out: Path, project: 
         raise UnsupportedLayerError(
             str(getattr(model, "name", "network")), "Keras model", SUPPORTED, reason=f"hls4ml says: {error}"
         ) from error
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Send what hls4ml and Keras print to the log: their progress is no output of ours."""
-    heard = io.StringIO()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(heard), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            for line in heard.getvalue().splitlines():
-                if line.strip():
-                    _LOG.debug("%s", line.rstrip())

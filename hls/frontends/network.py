@@ -87,6 +87,8 @@ def network_from_artifact(folder: Path, input_type: FixedPoint | None = None) ->
     reference = folder / REFERENCE
     if not reference.is_file():
         raise ConfigError(f"{folder} has no {REFERENCE}", hint=_HINT, place=str(reference))
+    if input_type is None and said.input_type is not None:
+        input_type = FixedPoint.parse(said.input_type)
     return QuantizedNetwork(path, frontend_for(path), input_type, said.quantizers, reference)
 
 

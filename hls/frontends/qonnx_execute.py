@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dwell.hls.frontends.hush import hushed
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -23,11 +25,12 @@ def execute_qonnx(path: Path, frames: npt.ArrayLike, places: Sequence[str]) -> d
     model = ModelWrapper(str(path)).transform(InferShapes())
     entry, output = model.graph.input[0].name, model.graph.output[0].name
     found: dict[str, list[Floats]] = {name: [] for name in (*places, "")}
-    for frame in np.asarray(frames, dtype=np.float32):
-        fed = np.ascontiguousarray(frame.transpose(2, 0, 1)[None])
-        context = execute_onnx(model, {entry: fed}, return_full_exec_context=True)
-        for name, values in found.items():
-            values.append(_channels_last(context[name or output]))
+    with hushed():
+        for frame in np.asarray(frames, dtype=np.float32):
+            fed = np.ascontiguousarray(frame.transpose(2, 0, 1)[None])
+            context = execute_onnx(model, {entry: fed}, return_full_exec_context=True)
+            for name, values in found.items():
+                values.append(_channels_last(context[name or output]))
     return {name: np.stack(values) for name, values in found.items()}
 
 

@@ -88,6 +88,8 @@ def _check_names(
         _fail("graph", f"tensors that no node produces: {sorted(set(tensors) - made)}")
     if output_name not in made:
         _fail("graph", f"the output {output_name!r} is not produced")
+    if len({source for source, _ in quantizers}) != len(quantizers):
+        _fail("graph", f"two quantizers of one name among {[source for source, _ in quantizers]}")
     for source, name in quantizers:
         if name not in made:
             _fail(f"quantizer {source}", f"names the tensor {name!r}, which is not produced")

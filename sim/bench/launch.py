@@ -53,9 +53,13 @@ def test(job: dict[str, Any]) -> None:
     """Run the bench on a built simulator; the outcome is in the JUnit file `job["junit"]`."""
     from cocotb_tools.runner import get_runner
 
-    arguments = []
+    waves = job["waves_file"]
+    arguments: list[str] = []
     if job["simulator"] == "verilator":
         arguments = ["+verilator+rand+reset+2", f"+verilator+seed+{job['seed'] % 0x7FFFFFFF + 1}"]
+        arguments += ["--trace-file", waves] if waves else []
+    elif waves:
+        arguments = [f"+dumpfile_path={waves}"]
     get_runner(job["simulator"]).test(
         test_module=TEST_MODULE,
         hdl_toplevel=job["top"],
@@ -67,7 +71,7 @@ def test(job: dict[str, Any]) -> None:
         test_filter=r"\.(" + "|".join(job["tests"]) + ")$",
         plusargs=arguments,
         timescale=_TIMESCALE,
-        waves=job["waves"],
+        waves=bool(waves),
         extra_env={"DWELL_BENCH_JOB": job["path"], "COCOTB_ANSI_OUTPUT": "0"},
     )
 

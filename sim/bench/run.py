@@ -124,9 +124,11 @@ def run_bench(
     build: Path,
     folder: Path,
     seed: int,
-    waves: bool = False,
+    waves: Path | None = None,
 ) -> Outcome:
     """Play `phases` in `folder`, which keeps the log, the records and the JUnit file.
+
+    `waves` names the file for the waves, of which `build` has to be capable.
 
     Raises `ToolFailedError` when the simulator crashes or hangs, so that no outcome comes out of it.
     """
@@ -152,7 +154,7 @@ def run_bench(
         "tests": [phase.name for phase in phases],
         "out_bytes": dut.output.size,
         "seed": seed,
-        "waves": waves,
+        "waves_file": str(waves) if waves else "",
     }
     path.write_text(json.dumps(job))
     clocks = sum(4 * (len(phase.sent) + len(phase.expected)) for phase in phases)
@@ -166,10 +168,9 @@ def run_bench(
     return Outcome(_read_records(folder, phases), failures, passed, junit)
 
 
-def find_waves(folder: Path, build: Path) -> Path | None:
-    """The waves that a run with `waves=True` left."""
-    found = [path for place in (folder, build) for end in ("*.fst", "*.vcd") for path in place.glob(end)]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+def waves_suffix(simulator: Simulator) -> str:
+    """What kind of waves a simulator writes here."""
+    return ".fst" if simulator.name == "icarus" or _fst_headers() else ".vcd"
 
 
 def _bring_library(key: str, directory: Path) -> None:

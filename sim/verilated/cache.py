@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,6 +43,21 @@ def cached(kind: str, key: str, make: Callable[[Path], None], *, wait_s: float =
                     make(directory)
                 _prune(folder, keep=entry)
     return entry
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for the files of one run. What a killed run left is removed by a later one."""
+    folder = cache_root() / "scratch"
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep_temporary(folder)
+    # The name is that of a half-written artifact of this process, which is what the sweep looks for.
+    directory = folder / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    directory.mkdir()
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def keep_log(log: Path) -> Path:

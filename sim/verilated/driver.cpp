@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -61,6 +62,7 @@ struct Reply {
     uint64_t clocks;
     uint64_t n_in_done;
     uint64_t n_out;
+    uint64_t nanoseconds;   // of simulation, without reading and writing files
 };
 
 // The types of a Verilated port: 1, 2, 4 or 8 byte integers or an array of 32-bit words. All of them
@@ -158,6 +160,27 @@ class Run {
     }
 
     void stream() {
+        const auto start = std::chrono::steady_clock::now();
+        play();
+        const auto spent = std::chrono::steady_clock::now() - start;
+        nanoseconds_ = static_cast<uint64_t>(std::chrono::nanoseconds(spent).count());
+    }
+
+    bool write(const char* path) const {
+        FILE* file = std::fopen(path, "wb");
+        if (!file) return false;
+        const Reply reply{kMagic, status_, 0, event_clock_, clock_, in_clocks_.size(), out_clocks_.size(),
+                          nanoseconds_};
+        bool ok = std::fwrite(&reply, sizeof(reply), 1, file) == 1;
+        ok = ok && write_all(file, out_data_.data(), out_data_.size());
+        ok = ok && write_all(file, out_flags_.data(), out_flags_.size());
+        ok = ok && write_all(file, in_clocks_.data(), in_clocks_.size() * sizeof(uint32_t));
+        ok = ok && write_all(file, out_clocks_.data(), out_clocks_.size() * sizeof(uint32_t));
+        return (std::fclose(file) == 0) && ok;
+    }
+
+  private:
+    void play() {
         const bool pauses = request_.gap_percent || request_.stall_percent;
         uint64_t quiet = 0, tail = 0;
         bool offered = false;
@@ -200,19 +223,6 @@ class Run {
         }
     }
 
-    bool write(const char* path) const {
-        FILE* file = std::fopen(path, "wb");
-        if (!file) return false;
-        const Reply reply{kMagic, status_, 0, event_clock_, clock_, in_clocks_.size(), out_clocks_.size()};
-        bool ok = std::fwrite(&reply, sizeof(reply), 1, file) == 1;
-        ok = ok && write_all(file, out_data_.data(), out_data_.size());
-        ok = ok && write_all(file, out_flags_.data(), out_flags_.size());
-        ok = ok && write_all(file, in_clocks_.data(), in_clocks_.size() * sizeof(uint32_t));
-        ok = ok && write_all(file, out_clocks_.data(), out_clocks_.size() * sizeof(uint32_t));
-        return (std::fclose(file) == 0) && ok;
-    }
-
-  private:
     static bool write_all(FILE* file, const void* data, size_t count) {
         return count == 0 || std::fwrite(data, count, 1, file) == 1;
     }
@@ -282,7 +292,7 @@ class Run {
     Beat held_, seen_;
     std::vector<uint8_t> out_data_, out_flags_;
     std::vector<uint32_t> in_clocks_, out_clocks_;
-    uint64_t clock_ = 0, event_clock_ = 0;
+    uint64_t clock_ = 0, event_clock_ = 0, nanoseconds_ = 0;
     uint32_t status_ = kDone;
     bool waiting_ = false;
 };

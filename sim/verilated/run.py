@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ import numpy.typing as npt
 
 from dwell.errors import ToolFailedError
 from dwell.sim.process import log_tail, run_child
-from dwell.sim.verilated.cache import keep_log
+from dwell.sim.verilated.cache import keep_log, scratch
 
 Bytes = npt.NDArray[np.uint8]
 Clocks = npt.NDArray[np.uint32]
@@ -25,9 +23,12 @@ USER, LAST = 1, 2
 WATCHDOG_CLOCKS = 20_000
 """Clocks without a handshake on either side that count as a deadlock; stalls are far shorter."""
 
+LIMIT_S = 60.0
+"""Seconds that a run may take, beside what its beats need on a slow machine."""
+
 _MAGIC = 0x314C4C4557440A0D
 _REQUEST = struct.Struct("<QQQIIIIQQQQ")
-_REPLY = struct.Struct("<QIIQQQQ")
+_REPLY = struct.Struct("<QIIQQQQQ")
 _SLOWEST_CLOCKS_PER_S = 2_000
 _FAULTS = {
     1: "deadlock: no handshake on either side for {watchdog} clocks, with a beat offered or asked for",
@@ -62,7 +63,10 @@ class Pauses:
 
 @dataclass(frozen=True)
 class CoreRun:
-    """What came out, on which clock edges after reset, and what broke the protocol, if anything did."""
+    """What came out, on which clock edges after reset, and what broke the protocol, if anything did.
+
+    `seconds` is the time the simulation itself took.
+    """
 
     beats: Beats
     in_clocks: Clocks
@@ -96,33 +100,30 @@ def run_core(
         _MAGIC, len(beats), expected, beats.data.shape[1], out_bytes,
         chosen.gap_percent, chosen.stall_percent, seed, watchdog_clocks, 256, max_clocks,
     )  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="dwell-core-") as name:
-        folder = Path(name)
+    with scratch() as folder:
         request, reply, log = folder / "request.bin", folder / "reply.bin", folder / "core.log"
         with request.open("wb") as stream:
             stream.write(header)
             stream.write(np.ascontiguousarray(beats.data).tobytes())
             stream.write(np.ascontiguousarray(beats.flags).tobytes())
-        limit_s = 60.0 + 4 * (len(beats) + expected) / _SLOWEST_CLOCKS_PER_S
+        limit_s = LIMIT_S + 4 * (len(beats) + expected) / _SLOWEST_CLOCKS_PER_S
         total = max(1, len(beats))
 
         def on_line(line: str) -> None:
             if progress is not None and line.startswith("P "):
                 progress(int(line[2:]) / total)
 
-        start = time.perf_counter()
         done = run_child([str(driver), str(request), str(reply)], log=log, timeout_s=limit_s, on_line=on_line)
-        seconds = time.perf_counter() - start
         if done.status != 0:
             why = f"stopped after {limit_s:.0f} s" if done.timed_out else f"exit status {done.status}"
             raise ToolFailedError(
                 "the Verilated core", log=keep_log(log), tail=f"{log_tail(log)}\n{why}".strip()
             )
-        return _read_reply(reply.read_bytes(), out_bytes, seconds, watchdog_clocks, max_clocks)
+        return _read_reply(reply.read_bytes(), out_bytes, watchdog_clocks, max_clocks)
 
 
-def _read_reply(raw: bytes, out_bytes: int, seconds: float, watchdog: int, max_clocks: int) -> CoreRun:
-    magic, status, _, event_clock, clocks, n_in, n_out = _REPLY.unpack_from(raw)
+def _read_reply(raw: bytes, out_bytes: int, watchdog: int, max_clocks: int) -> CoreRun:
+    magic, status, _, event_clock, clocks, n_in, n_out, nanoseconds = _REPLY.unpack_from(raw)
     if magic != _MAGIC or len(raw) != _REPLY.size + n_out * (out_bytes + 1) + 4 * (n_in + n_out):
         raise ValueError("the reply of the Verilated core is cut short")
     at = _REPLY.size
@@ -133,4 +134,4 @@ def _read_reply(raw: bytes, out_bytes: int, seconds: float, watchdog: int, max_c
     in_clocks = np.frombuffer(raw, "<u4", n_in, at)
     out_clocks = np.frombuffer(raw, "<u4", n_out, at + 4 * n_in)
     fault = _FAULTS[status].format(watchdog=watchdog, max_clocks=max_clocks) if status else ""
-    return CoreRun(Beats(data, flags), in_clocks, out_clocks, clocks, seconds, fault, event_clock)
+    return CoreRun(Beats(data, flags), in_clocks, out_clocks, clocks, nanoseconds / 1e9, fault, event_clock)

@@ -192,6 +192,14 @@ def test_every_quantizer_has_to_be_there(pair: tuple[QModel, QuantizedNetwork]) 
         compare_reference(model, network, {key: value for key, value in arrays.items() if key != "y"})
 
 
+def test_the_input_type_of_the_artifact_holds(artifact: Path) -> None:
+    assert network_from_artifact(artifact).input_type == FixedPoint(False, 8, 8)
+    said = json.loads((artifact / "frontend.json").read_text())
+    (artifact / "frontend.json").write_text(json.dumps({**said, "input_type": "ufixed<9,0>"}))
+    with pytest.raises(ConfigError, match="quantizes its input to ufixed<8,0>"):
+        network_from_artifact(artifact).read("net")
+
+
 @pytest.mark.parametrize("name", ["frontend.json", "reference.npz", "model.onnx"])
 def test_an_artifact_that_lacks_a_file_is_refused(artifact: Path, name: str) -> None:
     (artifact / name).unlink()

@@ -180,10 +180,10 @@ def test_hls4ml_knows_the_back_end(keras_file: Path, tmp_path: Path) -> None:
     import hls4ml
 
     from dwell.hls.design import Design
-    from dwell.hls.frontends.keras_file import quiet
+    from dwell.hls.frontends.hush import hushed
 
     assert "dwell" in hls4ml.backends.get_available_backends()
-    with quiet():
+    with hushed():
         graph = hls4ml.converters.convert_from_keras_model(
             load_keras(keras_file),
             backend="Dwell",

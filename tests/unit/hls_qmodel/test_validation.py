@@ -90,6 +90,11 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], None], str]] = [
         lambda given: given.update(quantizers=(("q", "gone"),)),
         "quantizer q: names the tensor 'gone'",
     ),
+    (
+        "two quantizers",
+        lambda given: given.update(quantizers=(("q", "act"), ("q", "relu"))),
+        "two quantizers of one name",
+    ),
     ("output", lambda given: given.update(output="relu"), r"never used: \['act'\]"),
 ]
 

@@ -1,0 +1,342 @@
+"""Rungs 4 and 5 on real simulators: sound designs pass, and each planted fault is found and told."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from dwell.errors import DwellError, ToolFailedError, VerificationError
+from dwell.hls.qmodel import FixedPoint, QModel
+from dwell.hls.qmodel.build import Builder
+from dwell.hls.qmodel.random_models import RandomFamily, random_conv_model
+from dwell.hls.rtl import RtlOptions, write_design
+from dwell.sim.bench.plan import bench_frames, make_plans
+from dwell.sim.bench.run import build_bench, icarus_simulator, run_bench, verilator_simulator
+from dwell.sim.bench_rung import _check, climb_bench
+from dwell.sim.commands import simulate
+from dwell.sim.core_rung import climb_core
+from dwell.sim.dut import Dut, Port, load_dut
+from dwell.sim.toolchain import find_icarus
+from dwell.sim.vectors import default_frames
+from dwell.sim.verilated import build_core, run_core
+from dwell.sim.verilated import run as core_run
+from dwell.sim.workload import Workload
+
+pytestmark = pytest.mark.rtl
+needs_icarus = pytest.mark.skipif(find_icarus() is None, reason="Icarus Verilog is not installed")
+
+BOX3 = Path(__file__).parent / "designs" / "box3.v"
+TINY = RandomFamily(kernels=(3, 2), channels=(2, 1), per_channel=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Simulators built by these tests go with them."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DWELL_CACHE", str(folder))
+        yield folder
+
+
+def _box3(source: Path = BOX3) -> Dut:
+    build = Builder()
+    pixels = build.input("x", (8, 8, 1), FixedPoint(False, 8, 8))
+    weight = np.array([[1, 2, -1], [4, -8, 1], [-1, 1, 2]]).reshape(3, 3, 1, 1)
+    model: QModel = build.finish("box3", build.conv2d("score", pixels, weight, 0, [-37], 8))
+    width = model.tensors["score"].type.width
+    ports = Port((8,), (False,), 1, False), Port((width,), (True,), 2, True)
+    return Dut("box3", "box3", (source,), "stream", *ports, (3, 3), 32, 3, 1, model)
+
+
+def _broken(folder: Path, old: str, new: str) -> Dut:
+    text = BOX3.read_text()
+    assert text.count(old) >= 1
+    source = folder / "box3.v"
+    source.write_text(text.replace(old, new))
+    return _box3(source)
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A converted network of two layers, 4x4 window, 40 columns."""
+    folder = tmp_path_factory.mktemp("stream") / "design"
+    return write_design(random_conv_model(2, TINY), RtlOptions(max_width=40), folder).path
+
+
+@pytest.fixture(scope="module")
+def unrolled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A converted network that takes a whole 5x5 frame a beat."""
+    model = random_conv_model(4, replace(TINY, frame=(5, 5)))
+    folder = tmp_path_factory.mktemp("unrolled") / "design"
+    return write_design(model, RtlOptions(style="unrolled"), folder).path
+
+
+# ---- rung 4
+
+
+def test_a_sound_design_climbs_rung_4(stream: Path, tmp_path: Path) -> None:
+    dut = load_dut(stream)
+    frames, extremes = default_frames(dut, 50_000, 1)
+    result = climb_core(dut, frames, seed=1, stalls=True, extremes=extremes)
+    assert result.mismatches == 0
+    assert result.windows >= 50_000
+    assert extremes >= 10_000
+    assert (result.latency_cycles, result.ii_cycles) == (dut.latency_cycles, 1)
+    assert result.detail["windows_with_stalls"] == result.windows
+    result.write(tmp_path)
+    rung = json.loads((tmp_path / "rungs" / "4.json").read_text())
+    assert (rung["rung"], rung["ok"], rung["mismatches"]) == (4, True, 0)
+    assert rung["compared"] == result.windows
+    assert rung["tool"].startswith("Verilator 5.")
+
+
+def test_an_unrolled_design_climbs_rung_4(unrolled: Path) -> None:
+    dut = load_dut(unrolled)
+    frames, extremes = default_frames(dut, 5_000, 1)
+    result = climb_core(dut, frames, seed=1, stalls=True, extremes=extremes)
+    assert (result.windows, result.mismatches) == (5_000, 0)
+    assert result.latency_cycles == dut.latency_cycles
+
+
+FAULTS = {
+    "a shift": ("<<< 3", "<<< 2", "decisions differ from the golden model, the first at frame 0, row"),
+    "a constant": ("16'sd37", "16'sd38", "decisions differ"),
+    "line ends": ("l2 <= l1;", "l2 <= 1'b0;", "tlast=1, got tuser=0 tlast=0"),
+    "a lost decision": ("v2 <= v1;", "v2 <= v1 && col != 17;", "deadlock: no handshake"),
+    "too many decisions": ("(row == 2'd2)", "(row != 2'd0)", "more decisions came out"),
+    "no credits": ("in_flight != FULL", "1'b1", "gaps and stalls"),
+    "a beat let go": ("if (give) tail", "if (m_axis_tvalid) tail", "gaps and stalls: m_axis_t"),
+    "valid waits for ready": ("head != tail", "head != tail && m_axis_tready", "depends on m_axis_tready"),
+    "rubbish after reset": ("head <= {(DEPTH_LOG2 + 1){1'b0}};", "head <= head;", "during reset"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_fails_rung_4(fault: str, tmp_path: Path) -> None:
+    old, new, message = FAULTS[fault]
+    dut = _broken(tmp_path, old, new)
+    frames, _ = default_frames(dut, 4_000, 1)
+    with pytest.raises(VerificationError) as caught:
+        climb_core(dut, frames, seed=1, stalls=True)
+    assert message in caught.value.message
+    assert caught.value.first_mismatch
+    assert caught.value.exit_code == 4
+
+
+def test_a_wrong_golden_model_fails_rung_4() -> None:
+    dut = _box3()
+    conv = dut.model.nodes[1]
+    other = replace(dut.model, nodes=(dut.model.nodes[0], replace(conv, bias=np.array([-36]))))
+    frames, _ = default_frames(dut, 500, 1)
+    with pytest.raises(VerificationError) as caught:
+        climb_core(replace(dut, model=other), frames, seed=1, stalls=False)
+    first = caught.value.first_mismatch
+    assert first is not None
+    assert first["expected"] == first["got"] + 1  # type: ignore[operator]
+    assert first["window"] == frames[0].codes[:3, :3, 0].tolist()
+
+
+@pytest.mark.parametrize("promise", [{"latency_cycles": 4}, {"ii_cycles": 2}])
+def test_timing_that_is_not_as_promised_fails_rung_4(promise: dict[str, int]) -> None:
+    dut = replace(_box3(), **promise)
+    frames, _ = default_frames(dut, 500, 1)
+    with pytest.raises(VerificationError, match=f"{next(iter(promise))} is"):
+        climb_core(dut, frames, seed=1, stalls=False)
+
+
+def test_a_core_is_built_once(cache: Path) -> None:
+    dut = _box3()
+    said: list[str] = []
+    driver = build_core(dut.top, dut.sources)
+    assert build_core(dut.top, dut.sources, progress=said.append) == driver
+    assert said == []
+    assert driver.is_relative_to(cache)
+    assert sorted(p.name for p in driver.parent.iterdir()) == ["build.log", "driver"]
+
+
+def test_verilog_that_is_none_is_told_and_leaves_nothing(tmp_path: Path, cache: Path) -> None:
+    before = sorted(p.name for p in (cache / "verilated").iterdir() if p.is_dir())
+    dut = _broken(tmp_path, "endmodule", "endmodul")
+    with pytest.raises(ToolFailedError, match="Verilator failed") as caught:
+        build_core(dut.top, dut.sources)
+    assert "syntax error" in caught.value.tail
+    assert caught.value.log_path.is_file()
+    assert sorted(p.name for p in (cache / "verilated").iterdir() if p.is_dir()) == before
+
+
+@pytest.mark.parametrize(
+    ("script", "message"), [("kill -SEGV $$", "exit status 139"), ("sleep 100", "stopped after")]
+)
+def test_a_core_that_crashes_or_hangs_does_not_take_us_along(
+    script: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core_run, "LIMIT_S", 1.0)
+    driver = tmp_path / "driver"
+    driver.write_text(f"#!/bin/sh\n{script}\n")
+    driver.chmod(0o755)
+    dut = _box3()
+    work = Workload(dut, default_frames(dut, 50, 1)[0])
+    with pytest.raises(ToolFailedError) as caught:
+        run_core(driver, work.beats, out_bytes=2, expected=50, seed=1)
+    assert message in caught.value.tail
+
+
+# ---- rung 5
+
+
+def test_a_sound_design_climbs_rung_5_on_verilator(stream: Path, tmp_path: Path) -> None:
+    dut = load_dut(stream)
+    result = climb_bench(
+        dut, bench_frames(dut, 2, 1), seed=1, stalls=True, simulators=["verilator"], out=tmp_path
+    )
+    assert result.mismatches == 0
+    assert result.windows > 3_000
+    assert (result.latency_cycles, result.ii_cycles) == (dut.latency_cycles, 1)
+    assert "Verilator 5." in result.simulator
+    suites = list(ElementTree.parse(tmp_path / "junit.xml").getroot().iter("testsuite"))
+    assert [suite.get("name") for suite in suites] == ["verilator"]
+    assert len(list(suites[0].iter("testcase"))) == 6
+    assert not list(tmp_path.glob("waves*"))
+
+
+@needs_icarus
+@pytest.mark.parametrize("style", ["stream", "unrolled"])
+def test_a_sound_design_climbs_rung_5_on_icarus(
+    style: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    dut = load_dut(request.getfixturevalue(style))
+    result = climb_bench(
+        dut, bench_frames(dut, 1, 1), seed=1, stalls=True, simulators=["icarus"], out=tmp_path
+    )
+    assert (result.mismatches, result.latency_cycles) == (0, dut.latency_cycles)
+    assert (tmp_path / "junit.xml").is_file()
+
+
+BENCH_FAULTS = {
+    "a shift": ("<<< 3", "<<< 2", "phase full_speed"),
+    "no credits": ("in_flight != FULL", "1'b1", "phase back_pressure"),
+    "a lost decision": ("v2 <= v1;", "v2 <= v1 && next_col != 30;", "deadlock"),
+    "an unknown output": ("sum <= ", "sum <= 16'hx + ", "X or Z"),
+    "state that a reset leaves": (
+        "head <= {(DEPTH_LOG2 + 1){1'b0}};\n", "head <= (^head === 1'bx) ? 0 : head;\n", "reset"
+    ),
+}  # fmt: skip
+
+
+@needs_icarus
+@pytest.mark.parametrize("fault", BENCH_FAULTS)
+def test_a_planted_fault_fails_rung_5_and_leaves_waves(fault: str, tmp_path: Path) -> None:
+    old, new, message = BENCH_FAULTS[fault]
+    dut = _broken(tmp_path, old, new)
+    out = tmp_path / "out"
+    with pytest.raises(VerificationError) as caught:
+        climb_bench(dut, bench_frames(dut, 1, 1), seed=1, stalls=True, simulators=["icarus"], out=out)
+    assert message in caught.value.message
+    assert caught.value.first_mismatch
+    cases = list(ElementTree.parse(out / "junit.xml").getroot().iter("testcase"))
+    assert any(case.find("failure") is not None or case.find("error") is not None for case in cases)
+    waves = list(out.glob("waves_icarus.*"))
+    assert len(waves) == 1
+    assert waves[0].stat().st_size > 500
+    assert waves[0].name in caught.value.hint
+
+
+@needs_icarus
+def test_corrupted_expectations_fail_inside_the_simulator_too(tmp_path: Path) -> None:
+    dut = _box3()
+    simulator = icarus_simulator()
+    plans = make_plans(dut, bench_frames(dut, 1, 1), stalls=False)
+    plans[0].phase.expected.data[-1, 0] ^= 1
+    build = build_bench(dut, simulator)
+    phases = [plan.phase for plan in plans]
+    outcome = run_bench(dut, simulator, phases, build=build, folder=tmp_path, seed=1)
+    assert set(outcome.failures) == {"full_speed"}
+    assert "expected data, flags" in outcome.failures["full_speed"]
+    assert outcome.passed == {"reset_in_mid_frame", "frame_cut_short"}
+    with pytest.raises(VerificationError, match="1 of"):
+        _check(dut, plans, outcome, "a test")
+
+
+@pytest.mark.slow
+def test_a_planted_fault_leaves_waves_on_verilator(tmp_path: Path) -> None:
+    dut = _broken(tmp_path, "<<< 3", "<<< 2")
+    with pytest.raises(VerificationError, match="phase full_speed"):
+        climb_bench(
+            dut, bench_frames(dut, 1, 1), seed=1, stalls=True, simulators=["verilator"], out=tmp_path / "out"
+        )
+    assert len(list((tmp_path / "out").glob("waves_verilator.*"))) == 1
+
+
+@needs_icarus
+def test_a_simulator_that_crashes_is_told(tmp_path: Path) -> None:
+    dut = _box3()
+    simulator = replace(icarus_simulator(), environ={**os.environ, "PYTHONHOME": str(tmp_path)})
+    build = build_bench(dut, icarus_simulator())
+    plans = make_plans(dut, bench_frames(dut, 1, 1), stalls=False)
+    with pytest.raises(ToolFailedError, match="bench on Icarus"):
+        run_bench(dut, simulator, [plans[0].phase], build=build, folder=tmp_path / "run", seed=1)
+
+
+def test_verilator_for_cocotb_is_ours(stream: Path) -> None:
+    assert verilator_simulator().version >= "5.048"
+
+
+# ---- the command
+
+
+def _edited(design: Path, folder: Path) -> Path:
+    """The design with one constant changed: a shift, an adder that subtracts, a bias."""
+    copy = Path(shutil.copytree(design, folder / "design"))
+    kernel = next(p for p in sorted((copy / "rtl").glob("*conv1.v")))
+    text = kernel.read_text()
+    assert "SUBTRACT(0)" in text
+    kernel.write_text(text.replace("SUBTRACT(0)", "SUBTRACT(1)", 1))
+    return copy
+
+
+@pytest.mark.parametrize("level", ["core", "bench"])
+def test_an_edited_design_ends_as_a_failed_verification(level: str, stream: Path, tmp_path: Path) -> None:
+    if level == "bench" and find_icarus() is None:
+        pytest.skip("Icarus Verilog is not installed")
+    args = {
+        "design": str(_edited(stream, tmp_path)),
+        "level": level,
+        "allow_edited": True,
+        "count": 1000,
+        "seed": 1,
+        "simulator": "verilator" if level == "core" else "icarus",
+        "out": str(tmp_path / "out"),
+    }
+    with pytest.raises(VerificationError) as caught:
+        simulate(args)
+    assert caught.value.exit_code == 4
+    first = caught.value.first_mismatch
+    assert first is not None
+    assert {"frame", "row", "column", "expected", "got"} <= set(first)
+    with pytest.raises(DwellError, match="edited"):
+        simulate({**args, "allow_edited": False})
+
+
+def test_the_command_line_gives_the_promised_keys(stream: Path, tmp_path: Path) -> None:
+    x = np.random.default_rng(1).random((3, 12, 20)).astype(np.float32)
+    np.savez(tmp_path / "v.npz", x=x)
+    command = [sys.executable, "-c", "import sys; from dwell.cli import main; sys.exit(main())"]
+    command += ["simulate", str(stream), "--vectors", str(tmp_path / "v.npz"), "--stalls", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["level"] == "core"
+    assert result["vectors"] == 3 * 9 * 17
+    assert result["mismatches"] == 0
+    keys = {"latency_cycles", "ii_cycles", "cycles_per_second", "simulator"}
+    assert keys <= set(result)
