@@ -19,6 +19,8 @@ from dwell.host.bridge.board import Event
 from dwell.host.bridge.commands import Command, PolicyContext, TakeSpectrum
 from dwell.host.policies.lattice import lattice_of
 
+_ROWS_BETWEEN_REFERENCES = 4
+
 
 class RevisitParams(BaseModel):
     """Settings of `revisit`."""
@@ -59,6 +61,7 @@ class Revisit:
         self._open: list[_Cluster] = []
         self._visited: list[tuple[float, float]] = []  # pixels (line, pixel)
         self._seen: list[tuple[float, float]] = []
+        self._waiting: list[Command] = []
         self._references_taken: list[tuple[float, float]] = []
         self._reach_px = self._p.merge_radius_nm / context.pitch_nm
         self._rng = np.random.default_rng([context.seed, 17])
@@ -80,11 +83,20 @@ class Revisit:
         """See `Policy`."""
         decided = line - self._c.reach[0]
         ripe = [c for c in self._open if c.best.frame < frame or c.best.line + self._p.settle_rows <= decided]
-        return self._visit(ripe)
+        commands = self._visit(ripe)
+        if not commands and self._waiting and line % _ROWS_BETWEEN_REFERENCES == 0:
+            # one at a time, between the rows of the next frame: a long pause would let rows and events queue
+            commands.append(self._waiting.pop())
+        return commands
 
     def on_frame(self, frame: int, image: NDArray[np.uint8]) -> Sequence[Command]:
         """See `Policy`."""
-        return [*self._visit(list(self._open)), *self._references(image)]
+        commands = self._visit(list(self._open))
+        self._waiting.extend(self._references(image))
+        if frame == self._c.frames - 1:
+            commands += self._waiting
+            self._waiting = []
+        return commands
 
     def _visit(self, ripe: list[_Cluster]) -> list[Command]:
         commands: list[Command] = []
@@ -125,7 +137,7 @@ class Revisit:
         commands: list[Command] = []
         for index in self._rng.permutation(len(clear)):
             at = (float(clear[index][0]), float(clear[index][1]))
-            if len(commands) == wanted or not self._affordable(len(commands)):
+            if len(commands) == wanted or not self._affordable(len(commands) + len(self._waiting)):
                 break
             if not self._known(at, self._references_taken):
                 self._references_taken.append(at)

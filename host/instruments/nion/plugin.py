@@ -34,7 +34,10 @@ class NionPlugin:
         if not isinstance(params, MicroscopeSettings):
             raise ConfigError(f"'{self.name}' takes MicroscopeSettings, not {type(params).__name__}")
         return NionInstrument.start(
-            python, params.like_training(model), certificates=work / "tls", log=work / "logs" / "microscope.log"
+            python,
+            params.like_training(model),
+            certificates=work / "tls",
+            log=work / "logs" / "microscope.log",
         )
 
 

@@ -88,11 +88,11 @@ class MicroscopeSettings(_Section):
     def like_training(self, model: Mapping[str, Any]) -> MicroscopeSettings:
         """These settings with what they leave open taken from a detector's own `imaging` parameters.
 
-        `model` is a project's [model] as plain data; without an `imaging` table nothing changes. The gain is the
-        one at which `detector_white` nominal Mo peaks at the nominal dose fill the ADC.
+        `model` is a project's [model] as plain data; without an `imaging` table nothing changes. The
+        gain is the one at which `detector_white` nominal Mo peaks at the nominal dose fill the ADC.
         """
         given = model.get("imaging")
-        if not isinstance(given, Mapping) or not _TRAINING_KEYS <= given.keys():
+        if not isinstance(given, Mapping) or not given.keys() >= _TRAINING_KEYS:
             return self
         middle = sum(given["probe_fwhm_A"]) / 2
         electrons = given["dose_e_per_A2"] * given["pixel_A"] ** 2
