@@ -73,7 +73,6 @@ def test_missing_files_and_names(arguments: list[str], capsys: pytest.CaptureFix
     [
         ["package", "design", "--board", "pynq-z2", "--out", "x"],
         ["deploy", "overlay", "--board", "sim"],
-        ["bridge", "project"],
         ["sweep", "project", "--trials", "3"],
         ["data", "import", "file.dm4"],
         ["simulate", ".", "--level", "board"],
