@@ -54,8 +54,15 @@ class Recall:
     clean_pixels: int
 
 
-def decide(scores: NDArray[np.floating], features: NDArray[np.floating], specimen: NDArray[np.integer],
-           pixel_A: float, *, window: int, radius_A: float = 1.0) -> Decisions:
+def decide(
+    scores: NDArray[np.floating],
+    features: NDArray[np.floating],
+    specimen: NDArray[np.integer],
+    pixel_A: float,
+    *,
+    window: int,
+    radius_A: float = 1.0,
+) -> Decisions:
     """Sort the scores (N, h, w) of N frames by truth.
 
     `features` (M, 3) rows (frame, y, x) in frame pixels, `specimen` (N,). `window` is the side of the input window
@@ -70,7 +77,7 @@ def decide(scores: NDArray[np.floating], features: NDArray[np.floating], specime
     offset = np.arange(-reach, reach + 1)
     i = np.rint(point[:, 0]).astype(np.int64)[:, None, None] + offset[None, :, None]
     j = np.rint(point[:, 1]).astype(np.int64)[:, None, None] + offset[None, None, :]
-    distance2 = (i - point[:, 0, None, None])**2 + (j - point[:, 1, None, None])**2
+    distance2 = (i - point[:, 0, None, None]) ** 2 + (j - point[:, 1, None, None]) ** 2
     inside = (i >= 0) & (i < h) & (j >= 0) & (j < w)
     close = inside & (distance2 * pixel_A**2 <= radius_A**2)
     which = np.broadcast_to(frame[:, None, None], close.shape)
@@ -83,9 +90,13 @@ def decide(scores: NDArray[np.floating], features: NDArray[np.floating], specime
     names, index = np.unique(specimen, return_inverse=True)
     index = index.astype(np.int32)
     owner = np.broadcast_to(index[:, None, None], scores.shape)
-    return Decisions(scores[~near].astype(np.float32), owner[~near],
-                     value.reshape(len(value), -1).max(axis=1, initial=-np.inf)[counted],
-                     index[frame[counted]], len(names))
+    return Decisions(
+        scores[~near].astype(np.float32),
+        owner[~near],
+        value.reshape(len(value), -1).max(axis=1, initial=-np.inf)[counted],
+        index[frame[counted]],
+        len(names),
+    )
 
 
 def threshold_at(clean: NDArray[np.floating], rate: float) -> float:
@@ -96,8 +107,11 @@ def threshold_at(clean: NDArray[np.floating], rate: float) -> float:
     allowed = int(np.floor(rate * len(clean) + 1e-9))
     if allowed >= len(clean):
         return float(np.min(clean))
-    return float(np.nextafter(np.partition(clean, len(clean) - allowed - 1)[len(clean) - allowed - 1],
-                              clean.dtype.type(np.inf)))
+    return float(
+        np.nextafter(
+            np.partition(clean, len(clean) - allowed - 1)[len(clean) - allowed - 1], clean.dtype.type(np.inf)
+        )
+    )
 
 
 def recall_at(decisions: Decisions, rate: float = 1e-4, *, draws: int = 1000, seed: int = 0) -> Recall:
@@ -106,8 +120,15 @@ def recall_at(decisions: Decisions, rate: float = 1e-4, *, draws: int = 1000, se
     recall = float(np.mean(decisions.feature >= threshold))
     drawn = bootstrap(decisions, rate, draws=draws, seed=seed)
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return Recall(recall, float(low), float(high), threshold, float(np.mean(decisions.clean >= threshold)),
-                  len(decisions.feature), len(decisions.clean))
+    return Recall(
+        recall,
+        float(low),
+        float(high),
+        threshold,
+        float(np.mean(decisions.clean >= threshold)),
+        len(decisions.feature),
+        len(decisions.clean),
+    )
 
 
 def draw_weights(specimens: int, draws: int, seed: int) -> NDArray[np.int64]:
@@ -144,7 +165,7 @@ def _tail(decisions: Decisions, rate: float, most: int) -> tuple[NDArray[np.int6
     from above, and specimens that are not drawn must be skipped, so the tail is kept generously long.
     """
     keep = min(len(decisions.clean), int(np.ceil(50 * rate * len(decisions.clean))) * max(most, 1) + 1000)
-    part = np.argpartition(decisions.clean, len(decisions.clean) - keep)[len(decisions.clean) - keep:]
+    part = np.argpartition(decisions.clean, len(decisions.clean) - keep)[len(decisions.clean) - keep :]
     order = part[np.argsort(-decisions.clean[part], kind="stable")]
     return order, decisions.clean[order]
 
@@ -154,7 +175,9 @@ def roc(decisions: Decisions, points: int = 200, lowest_rate: float = 1e-5) -> t
     rates = np.geomspace(lowest_rate, 1.0, points)
     clean, feature = np.sort(decisions.clean), np.sort(decisions.feature)
     allowed = np.floor(rates * len(clean) + 1e-9).astype(np.int64)
-    limit = np.where(allowed >= len(clean), -np.inf, clean[np.clip(len(clean) - allowed - 1, 0, len(clean) - 1)])
+    limit = np.where(
+        allowed >= len(clean), -np.inf, clean[np.clip(len(clean) - allowed - 1, 0, len(clean) - 1)]
+    )
     found = len(feature) - np.searchsorted(feature, limit, side="right")
     return rates, found / max(len(feature), 1)
 

@@ -51,8 +51,11 @@ class Intensity:
     of it is a vacancy. 'sigma_px' is the smoothing."""
 
     grid: Mapping[str, Sequence[float]] = {
-        "sign": (-1.0, 1.0), "sigma_px": (0.7, 1.0, 1.5, 2.0, 3.0), "background": (0.0, 0.5, 1.0),
-        "wide_px": (3.0, 5.0, 8.0)}
+        "sign": (-1.0, 1.0),
+        "sigma_px": (0.7, 1.0, 1.5, 2.0, 3.0),
+        "background": (0.0, 0.5, 1.0),
+        "wide_px": (3.0, 5.0, 8.0),
+    }
     start: Choice = {"sign": -1.0, "sigma_px": 1.5, "background": 1.0, "wide_px": 5.0}
 
     def score(self, frames: NDArray[np.float32], choice: Choice) -> NDArray[np.float32]:
@@ -66,8 +69,11 @@ class LaplacianOfGaussian:
     to the power `normalise` (0: plain)."""
 
     grid: Mapping[str, Sequence[float]] = {
-        "sign": (-1.0, 1.0), "sigma_px": (1.0, 1.5, 2.0, 2.5, 3.0, 4.0), "normalise": (0.0, 0.5, 1.0),
-        "wide_px": (4.0, 8.0)}
+        "sign": (-1.0, 1.0),
+        "sigma_px": (1.0, 1.5, 2.0, 2.5, 3.0, 4.0),
+        "normalise": (0.0, 0.5, 1.0),
+        "wide_px": (4.0, 8.0),
+    }
     start: Choice = {"sign": 1.0, "sigma_px": 2.0, "normalise": 0.0, "wide_px": 4.0}
 
     def score(self, frames: NDArray[np.float32], choice: Choice) -> NDArray[np.float32]:
@@ -96,11 +102,21 @@ class MatchedTemplate:
     """
 
     grid: Mapping[str, Sequence[float]] = {
-        "contrast": (0.0, 0.3, 0.45, 0.6, 0.7, 0.8), "weight_px": (2.0, 2.5, 3.0, 3.5, 4.0, 5.0),
-        "smooth_px": (0.0, 0.7, 1.0, 1.3, 1.6), "floor": (0.0, 0.02, 0.05, 0.1),
-        "root": (0.0, 1.0), "radius_px": (5.0, 8.0)}
-    start: Choice = {"contrast": 0.45, "weight_px": 3.0, "smooth_px": 1.3, "floor": 0.0, "root": 0.0,
-                     "radius_px": 8.0}
+        "contrast": (0.0, 0.3, 0.45, 0.6, 0.7, 0.8),
+        "weight_px": (2.0, 2.5, 3.0, 3.5, 4.0, 5.0),
+        "smooth_px": (0.0, 0.7, 1.0, 1.3, 1.6),
+        "floor": (0.0, 0.02, 0.05, 0.1),
+        "root": (0.0, 1.0),
+        "radius_px": (5.0, 8.0),
+    }
+    start: Choice = {
+        "contrast": 0.45,
+        "weight_px": 3.0,
+        "smooth_px": 1.3,
+        "floor": 0.0,
+        "root": 0.0,
+        "radius_px": 8.0,
+    }
 
     def __init__(self, training: FrameSet, rotations: int) -> None:
         self._data = training
@@ -115,8 +131,8 @@ class MatchedTemplate:
     def score(self, frames: NDArray[np.float32], choice: Choice) -> NDArray[np.float32]:
         x = _smooth(np.sqrt(frames) if choice["root"] else frames, choice["smooth_px"])
         radius = int(choice["radius_px"])
-        y, z = np.mgrid[-radius:radius + 1, -radius:radius + 1]
-        weight = np.exp((y**2 + z**2) / (-2 * choice["weight_px"]**2))
+        y, z = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+        weight = np.exp((y**2 + z**2) / (-2 * choice["weight_px"] ** 2))
         return normalised_correlation(x, self.templates(choice), weight, choice["floor"]).astype(np.float32)
 
     def _mean_patches(self, radius_px: float, root: float) -> tuple[FloatArray, FloatArray]:
@@ -128,13 +144,16 @@ class MatchedTemplate:
             turn = np.mod(data.rotation_rad, PERIOD_RAD) / PERIOD_RAD * self._rotations
             bins = np.floor(turn).astype(np.int64) % self._rotations
             single = data.vacancies[data.missing == 1]
-            self._means[key] = (_mean_by_bin(frames, single, bins, self._rotations, radius),
-                                _mean_by_bin(frames, data.intact, bins, self._rotations, radius))
+            self._means[key] = (
+                _mean_by_bin(frames, single, bins, self._rotations, radius),
+                _mean_by_bin(frames, data.intact, bins, self._rotations, radius),
+            )
         return self._means[key]
 
 
-def _mean_by_bin(frames: NDArray[np.float32], points: NDArray[np.float32], bins: NDArray[np.int64], count: int,
-                 radius: int) -> FloatArray:
+def _mean_by_bin(
+    frames: NDArray[np.float32], points: NDArray[np.float32], bins: NDArray[np.int64], count: int, radius: int
+) -> FloatArray:
     """Mean of the patches round points (frame, y, x), centred to a fraction of a pixel, per bin of the frame."""
     side = np.array(frames.shape[1:])
     inner = np.all((points[:, 1:] >= radius) & (points[:, 1:] <= side - 1 - radius), axis=1)
@@ -153,8 +172,9 @@ def _mean_by_bin(frames: NDArray[np.float32], points: NDArray[np.float32], bins:
     return out
 
 
-def normalised_correlation(frames: FloatArray, templates: FloatArray, weight: FloatArray,
-                           floor: float) -> FloatArray:
+def normalised_correlation(
+    frames: FloatArray, templates: FloatArray, weight: FloatArray, floor: float
+) -> FloatArray:
     """Maximum over the templates of the weighted, normalised correlation, (N, H, W).
 
     Frames and templates are freed of their weighted local mean and divided by their weighted local standard
@@ -177,7 +197,7 @@ def normalised_correlation(frames: FloatArray, templates: FloatArray, weight: Fl
     spectrum = fft.rfft2(padded, size)
     mean = correlate(spectrum, weight)
     variance = correlate(fft.rfft2(padded**2, size), weight) - mean**2
-    spread = np.sqrt(np.maximum(variance, 1e-12) + (floor * level)**2)
+    spread = np.sqrt(np.maximum(variance, 1e-12) + (floor * level) ** 2)
     best = np.full(frames.shape, -np.inf)
     for template in centred:
         np.maximum(best, correlate(spectrum, weight * template), out=best)
@@ -197,12 +217,19 @@ class Tuned:
     def score(self, frames: NDArray[np.float32], window: int) -> NDArray[np.float32]:
         """Scores at the decision pixels of a network with that window."""
         radius = (window - 1) // 2
-        parts = [self.detector.score(frames[k:k + 100], self.choice) for k in range(0, len(frames), 100)]
-        return np.concatenate(parts)[:, radius:frames.shape[1] - radius, radius:frames.shape[2] - radius]
+        parts = [self.detector.score(frames[k : k + 100], self.choice) for k in range(0, len(frames), 100)]
+        return np.concatenate(parts)[:, radius : frames.shape[1] - radius, radius : frames.shape[2] - radius]
 
 
-def tune(detector: Baseline, validation: FrameSet, *, window: int, rate: float = 1e-4, passes: int = 2,
-         progress: Callable[[str], None] | None = None) -> Tuned:
+def tune(
+    detector: Baseline,
+    validation: FrameSet,
+    *,
+    window: int,
+    rate: float = 1e-4,
+    passes: int = 2,
+    progress: Callable[[str], None] | None = None,
+) -> Tuned:
     """Coordinate search: each setting in turn over its grid, the others held, `passes` times or until nothing
     changes. Ranked by recall at `rate` on the validation set, ties by recall at 10 and 100 times that rate."""
     seen: dict[tuple[float, ...], tuple[float, ...]] = {}
@@ -211,10 +238,13 @@ def tune(detector: Baseline, validation: FrameSet, *, window: int, rate: float =
         key = tuple(choice[name] for name in detector.grid)
         if key not in seen:
             scores = Tuned(detector, choice, 0.0, 0).score(validation.frames, window)
-            found = metric.decide(scores, validation.vacancies, validation.specimen, validation.pixel_A,
-                                  window=window)
-            seen[key] = tuple(float(np.mean(found.feature >= metric.threshold_at(found.clean, rate * factor)))
-                              for factor in (1, 10, 100))
+            found = metric.decide(
+                scores, validation.vacancies, validation.specimen, validation.pixel_A, window=window
+            )
+            seen[key] = tuple(
+                float(np.mean(found.feature >= metric.threshold_at(found.clean, rate * factor)))
+                for factor in (1, 10, 100)
+            )
         return seen[key]
 
     best = dict(detector.start)
@@ -231,5 +261,8 @@ def tune(detector: Baseline, validation: FrameSet, *, window: int, rate: float =
 
 def all_baselines(training: FrameSet, rotations: int) -> dict[str, Baseline]:
     """The baselines by the names under which they are reported."""
-    return {"matched_template": MatchedTemplate(training, rotations), "intensity": Intensity(),
-            "laplacian_of_gaussian": LaplacianOfGaussian()}
+    return {
+        "matched_template": MatchedTemplate(training, rotations),
+        "intensity": Intensity(),
+        "laplacian_of_gaussian": LaplacianOfGaussian(),
+    }

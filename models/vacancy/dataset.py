@@ -46,9 +46,16 @@ class FrameSet:
 
     def save(self, path: Path) -> None:
         """Write as npz."""
-        np.savez_compressed(path, frames=self.frames, vacancies=self.vacancies, missing=self.missing,
-                            specimen=self.specimen, pixel_A=np.float32(self.pixel_A),
-                            rotation_rad=self.rotation_rad, intact=self.intact)
+        np.savez_compressed(
+            path,
+            frames=self.frames,
+            vacancies=self.vacancies,
+            missing=self.missing,
+            specimen=self.specimen,
+            pixel_A=np.float32(self.pixel_A),
+            rotation_rad=self.rotation_rad,
+            intact=self.intact,
+        )
 
     @classmethod
     def load(cls, path: Path) -> FrameSet:
@@ -59,8 +66,11 @@ class FrameSet:
             wanted = ("frames", "vacancies", "specimen", "pixel_A")
             lacking = [name for name in wanted if name not in file]
             if lacking:
-                raise ConfigError(f"{path.name} lacks {', '.join(lacking)}", place=str(path),
-                                  hint=f"a data set holds {', '.join(wanted)}")
+                raise ConfigError(
+                    f"{path.name} lacks {', '.join(lacking)}",
+                    place=str(path),
+                    hint=f"a data set holds {', '.join(wanted)}",
+                )
             frames = check_frames(file["frames"], place=str(path))
             vacancies = file["vacancies"].astype(np.float32).reshape(-1, 3)
             missing = file["missing"] if "missing" in file else np.ones(len(vacancies), np.int8)
@@ -68,7 +78,9 @@ class FrameSet:
             rotation = file["rotation_rad"] if "rotation_rad" in file else np.zeros(len(frames), np.float32)
             intact = file["intact"] if "intact" in file else np.zeros((0, 3), np.float32)
         if specimen.shape != (len(frames),):
-            raise ConfigError(f"specimen has shape {specimen.shape} for {len(frames)} frames", place=str(path))
+            raise ConfigError(
+                f"specimen has shape {specimen.shape} for {len(frames)} frames", place=str(path)
+            )
         return cls(frames, vacancies, missing.astype(np.int8), specimen, pixel, rotation, intact)
 
 
@@ -76,8 +88,11 @@ def check_frames(frames: NDArray[np.generic], *, place: str = "") -> NDArray[np.
     """Frames (N, H, W) as float32. Raises `ConfigError` naming the frame and pixel of the first NaN or infinity,
     or the shape when it is not three-dimensional."""
     if frames.ndim != 3 or frames.size == 0:
-        raise ConfigError(f"frames have shape {frames.shape}; (frames, rows, columns) is wanted", place=place,
-                          hint="give at least one frame, one channel")
+        raise ConfigError(
+            f"frames have shape {frames.shape}; (frames, rows, columns) is wanted",
+            place=place,
+            hint="give at least one frame, one channel",
+        )
     if frames.dtype.kind not in "fiu":
         raise ConfigError(f"frames hold {frames.dtype}; real numbers are wanted", place=place)
     out = frames.astype(np.float32)
@@ -87,7 +102,9 @@ def check_frames(frames: NDArray[np.generic], *, place: str = "") -> NDArray[np.
         value = out[frame, row, column]
         raise ConfigError(
             f"frame {frame} has {value} at pixel ({row}, {column}); {int(bad.sum())} such pixels in all",
-            hint="mask or interpolate bad detector pixels before handing the frames over", place=place)
+            hint="mask or interpolate bad detector pixels before handing the frames over",
+            place=place,
+        )
     return out
 
 
@@ -110,15 +127,28 @@ def draw_beam(imaging: ImagingParams, rng: np.random.Generator) -> float:
 
 def _linear_source(params: VacancyParams, side_px: int, rng: np.random.Generator) -> Source:
     imaging = params.imaging
-    specimen = draw_specimen(params.specimen, side_px * imaging.pixel_A * (1 + imaging.pixel_spread) + MARGIN_A, rng)
+    specimen = draw_specimen(
+        params.specimen, side_px * imaging.pixel_A * (1 + imaging.pixel_spread) + MARGIN_A, rng
+    )
     probe = probe_at(imaging, rng.uniform(*imaging.probe_fwhm_A), rng.uniform(*imaging.defocus_A))
     exponent = float(rng.uniform(*imaging.z_exponent))
-    return Source(lambda scan: linear_signal(specimen, probe, scan, imaging, exponent),
-                   specimen.vacancies, specimen.missing, specimen.intact, specimen.rotation_rad, draw_beam(imaging, rng))
+    return Source(
+        lambda scan: linear_signal(specimen, probe, scan, imaging, exponent),
+        specimen.vacancies,
+        specimen.missing,
+        specimen.intact,
+        specimen.rotation_rad,
+        draw_beam(imaging, rng),
+    )
 
 
-def _assemble(sources: Iterable[Source], seeds: list[np.random.SeedSequence], params: VacancyParams,
-              first_id: int, scans: int = 1) -> FrameSet:
+def _assemble(
+    sources: Iterable[Source],
+    seeds: list[np.random.SeedSequence],
+    params: VacancyParams,
+    first_id: int,
+    scans: int = 1,
+) -> FrameSet:
     """Scan each source `scans` times, each with drift, jitter, contamination and noise of its own."""
     side, imaging = params.sets.frame_px, params.imaging
     frames, vacancies, missing, intact, ids, rotation = [], [], [], [], [], []
@@ -135,9 +165,15 @@ def _assemble(sources: Iterable[Source], seeds: list[np.random.SeedSequence], pa
             frames.append(detect(signal, source.beam, imaging, rng))
             ids.append(first_id + index)
             rotation.append(source.rotation_rad)
-    return FrameSet(np.stack(frames), np.concatenate(vacancies).astype(np.float32),
-                    np.concatenate(missing).astype(np.int8), np.array(ids, np.int32), imaging.pixel_A,
-                    np.array(rotation, np.float32), np.concatenate(intact).astype(np.float32))
+    return FrameSet(
+        np.stack(frames),
+        np.concatenate(vacancies).astype(np.float32),
+        np.concatenate(missing).astype(np.int8),
+        np.array(ids, np.int32),
+        imaging.pixel_A,
+        np.array(rotation, np.float32),
+        np.concatenate(intact).astype(np.float32),
+    )
 
 
 def _within(scan: Scan, points_A: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -173,15 +209,25 @@ def prism_set(params: VacancyParams, seed: int) -> FrameSet:
     sources, scans = root.spawn(2)
     images = prism.load()
     count = params.sets.prism_specimens
-    chosen = (_prism_source(images, k, params, np.random.default_rng(s)) for k, s in enumerate(sources.spawn(count)))
+    chosen = (
+        _prism_source(images, k, params, np.random.default_rng(s)) for k, s in enumerate(sources.spawn(count))
+    )
     return _assemble(chosen, scans.spawn(count), params, 300_000, params.sets.prism_scans)
 
 
-def _prism_source(images: prism.PrismImages, index: int, params: VacancyParams, rng: np.random.Generator) -> Source:
+def _prism_source(
+    images: prism.PrismImages, index: int, params: VacancyParams, rng: np.random.Generator
+) -> Source:
     fwhm = float(rng.uniform(*params.imaging.probe_fwhm_A))
     points, missing = images.vacancies_of(index)
-    return Source(images.signal(index, fwhm), points, missing, np.zeros((0, 2)),
-                  float(images.condition[index, 0]), draw_beam(params.imaging, rng))
+    return Source(
+        images.signal(index, fwhm),
+        points,
+        missing,
+        np.zeros((0, 2)),
+        float(images.condition[index, 0]),
+        draw_beam(params.imaging, rng),
+    )
 
 
 def make_set(params: VacancyParams, name: str, seed: int) -> FrameSet:

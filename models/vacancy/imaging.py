@@ -37,8 +37,9 @@ class Probe:
         """Intensity per Å² at a squared distance from its centre; the integral over the plane is 1."""
         core = self.fwhm_A / FWHM_PER_SIGMA
         tail = core * self.tail_ratio
-        out: FloatArray = ((1 - self.tail_share) / (2 * np.pi * core**2) * np.exp(distance2_A2 / (-2 * core**2))
-                           + self.tail_share / (2 * np.pi * tail**2) * np.exp(distance2_A2 / (-2 * tail**2)))
+        out: FloatArray = (1 - self.tail_share) / (2 * np.pi * core**2) * np.exp(
+            distance2_A2 / (-2 * core**2)
+        ) + self.tail_share / (2 * np.pi * tail**2) * np.exp(distance2_A2 / (-2 * tail**2))
         return out
 
     @property
@@ -93,8 +94,9 @@ def draw_scan(params: ImagingParams, side_px: int, rng: np.random.Generator) -> 
     drift = rng.uniform(*params.drift_A_per_frame)
     direction = rng.uniform(0, 2 * np.pi)
     velocity = drift / side_px * np.array([np.cos(direction), np.sin(direction)])  # Å per line
-    affine = np.array([[pixel + velocity[0], velocity[0] / side_px],
-                       [velocity[1], pixel + velocity[1] / side_px]])
+    affine = np.array(
+        [[pixel + velocity[0], velocity[0] / side_px], [velocity[1], pixel + velocity[1] / side_px]]
+    )
     sigma, rho = rng.uniform(*params.jitter_sigma_A), params.jitter_correlation
     step = rng.standard_normal(side_px)
     jitter = np.empty(side_px)
@@ -104,8 +106,9 @@ def draw_scan(params: ImagingParams, side_px: int, rng: np.random.Generator) -> 
     return Scan((side_px, side_px), affine, sigma * jitter)
 
 
-def linear_signal(specimen: Specimen, probe: Probe, scan: Scan, params: ImagingParams,
-                  z_exponent: float) -> FloatArray:
+def linear_signal(
+    specimen: Specimen, probe: Probe, scan: Scan, params: ImagingParams, z_exponent: float
+) -> FloatArray:
     """Fraction of the beam on the detector at each pixel of `scan`, by the linear model; shape `scan.shape`.
 
     Each atom is added on the pixels within `reach` of it, where the probe's tail has fallen below 1e-3 of its peak.
@@ -124,9 +127,14 @@ def linear_signal(specimen: Specimen, probe: Probe, scan: Scan, params: ImagingP
     j = centre[:, 1, None, None] + offset[None, None, :]
     flat = np.where((i >= 0) & (i < rows) & (j >= 0) & (j < columns), i * columns + j, rows * columns)
     spare_y, spare_x = np.append(y.ravel(), 0.0), np.append(x.ravel(), 0.0)
-    distance2 = (spare_y[flat] - atoms[:, 0, None, None])**2 + (spare_x[flat] - atoms[:, 1, None, None])**2
-    added = np.bincount(flat.ravel(), (weight[:, None, None] * probe.intensity(distance2)).ravel(),
-                        minlength=rows * columns + 1)
+    distance2 = (spare_y[flat] - atoms[:, 0, None, None]) ** 2 + (
+        spare_x[flat] - atoms[:, 1, None, None]
+    ) ** 2
+    added = np.bincount(
+        flat.ravel(),
+        (weight[:, None, None] * probe.intensity(distance2)).ravel(),
+        minlength=rows * columns + 1,
+    )
     out: FloatArray = added[:-1].reshape(scan.shape)
     return out
 
@@ -149,8 +157,9 @@ def electrons_per_fraction(params: ImagingParams) -> float:
     return params.dose_e_per_A2 * params.pixel_A**2
 
 
-def detect(signal: FloatArray, beam: float, params: ImagingParams,
-           rng: np.random.Generator) -> NDArray[np.float32]:
+def detect(
+    signal: FloatArray, beam: float, params: ImagingParams, rng: np.random.Generator
+) -> NDArray[np.float32]:
     """Count electrons (Poisson) and digitise: multiples of 1/256 in [0, 1), float32, the shape of `signal`.
 
     `signal` is a fraction of the beam, `beam` the beam current over its nominal value. The gain is fixed by the

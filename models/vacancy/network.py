@@ -45,8 +45,10 @@ class Architecture:
 
     def save(self, path: Path) -> None:
         """Write `arch.json`."""
-        rows = [{"name": w.name, "kernel": w.kernel, "in": w.inputs, "out": w.outputs, "relu": w.relu}
-                for w in self.layers]
+        rows = [
+            {"name": w.name, "kernel": w.kernel, "in": w.inputs, "out": w.outputs, "relu": w.relu}
+            for w in self.layers
+        ]
         path.write_text(json.dumps({"layers": rows, "window": self.window}, indent=2) + "\n")
 
     @classmethod
@@ -56,16 +58,19 @@ class Architecture:
             rows = json.loads(path.read_text())["layers"]
             return cls(tuple(ConvLayer(r["name"], r["kernel"], r["in"], r["out"], r["relu"]) for r in rows))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"no architecture in {path}: {error}", place=str(path),
-                              hint="build the stage 'train' first") from error
+            raise ConfigError(
+                f"no architecture in {path}: {error}", place=str(path), hint="build the stage 'train' first"
+            ) from error
 
 
-DEFAULT = Architecture((
-    ConvLayer("conv1", 5, 1, 6, True),
-    ConvLayer("conv2", 3, 6, 8, True),
-    ConvLayer("conv3", 3, 8, 6, True),
-    ConvLayer("conv4", 3, 6, 1, False),
-))
+DEFAULT = Architecture(
+    (
+        ConvLayer("conv1", 5, 1, 6, True),
+        ConvLayer("conv2", 3, 6, 8, True),
+        ConvLayer("conv3", 3, 8, 6, True),
+        ConvLayer("conv4", 3, 6, 1, False),
+    )
+)
 """1,068 weights, window 11 x 11."""
 
 

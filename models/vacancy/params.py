@@ -55,8 +55,13 @@ class ImagingParams(_Section):
     tail_ratio: float = Field(2.2, gt=1.0)  # width of the tail over that of the core
     defocus_A: Range = (-40.0, 40.0)
     convergence_mrad: float = Field(30.0, gt=0.0)
-    z_exponent: Range = (1.3, 1.8)  # per specimen; fits to PRISM images give 1.25 (S2 aligned) to 1.8 (tilted)
-    mo_fraction: float = Field(0.0126, gt=0.0, lt=1.0)  # of the beam scattered on to the detector, probe on Mo
+    z_exponent: Range = (
+        1.3,
+        1.8,
+    )  # per specimen; fits to PRISM images give 1.25 (S2 aligned) to 1.8 (tilted)
+    mo_fraction: float = Field(
+        0.0126, gt=0.0, lt=1.0
+    )  # of the beam scattered on to the detector, probe on Mo
     dose_e_per_A2: float = Field(30000.0, gt=0.0)
     dose_spread: float = Field(0.2, ge=0.0, lt=1.0)  # beam current, +- uniform, relative, per specimen
     drift_A_per_frame: Range = (0.0, 2.5)  # magnitude; direction uniform
@@ -72,7 +77,10 @@ class SetsParams(_Section):
 
     frame_px: int = Field(60, ge=24, le=60)  # side of every frame; the PRISM images hold no larger one
     train_specimens: int = Field(600, ge=2)
-    train_vacancy_fraction: Range = (0.05, 0.20)  # more than in the other sets: more to learn from in each frame
+    train_vacancy_fraction: Range = (
+        0.05,
+        0.20,
+    )  # more than in the other sets: more to learn from in each frame
     val_specimens: int = Field(240, ge=2)
     test_specimens: int = Field(600, ge=2)
     prism_specimens: int = Field(72, ge=2, le=72)  # of those kept with the package

@@ -1,6 +1,7 @@
 """The plug-in `vacancy`: what the stages, the quantization and the reports need to know of this model.
 
-Light to import (numpy and pydantic); torch is imported by what needs it.
+It has to open with the light packages alone (numpy and pydantic), since the core reads parameters through it:
+what needs scipy or torch is imported by the methods that use it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwell.models import metric
-from dwell.models.vacancy import dataset, network, training
+from dwell.models.vacancy import network
 from dwell.models.vacancy.network import Architecture
 from dwell.models.vacancy.params import VacancyParams
 
 if TYPE_CHECKING:
     import torch
+
+    from dwell.models.vacancy.baselines import Tuned
+    from dwell.models.vacancy.dataset import FrameSet
+    from dwell.models.vacancy.training import Batch
 
 Progress = Callable[[float, str], None]
 _SECTIONS = {
@@ -34,7 +39,7 @@ class VacancyModel:
 
     name = "vacancy"
     params = VacancyParams
-    sets = dataset.SETS
+    sets = ("train", "val", "test_linear", "test_prism")
 
     def stage_params(self, params: VacancyParams, stage: str) -> dict[str, Any]:
         """The part of the parameters that a stage depends on, as JSON; `read_params` reads it back."""
@@ -52,21 +57,47 @@ class VacancyModel:
         """The float torch module, (B, 1, H, W) -> (B, 1, h, w), initialised from torch's seed."""
         return network.build(self.architecture(params))
 
-    def load_data(self, directory: Path) -> dict[str, dataset.FrameSet]:
+    def load_data(self, directory: Path) -> dict[str, FrameSet]:
         """The sets of a `data` artifact by name: train, val, test_linear, test_prism."""
-        return {name: dataset.FrameSet.load(directory / f"{name}.npz") for name in self.sets}
+        from dwell.models.vacancy.dataset import FrameSet
 
-    def batches(
-        self, data: dataset.FrameSet, params: VacancyParams, *, seed: int, epoch: int
-    ) -> Iterator[training.Batch]:
+        return {name: FrameSet.load(directory / f"{name}.npz") for name in self.sets}
+
+    def make_set(self, params: VacancyParams, name: str, seed: int) -> FrameSet:
+        """One of `sets`, drawn from the seed."""
+        from dwell.models.vacancy.dataset import make_set
+
+        return make_set(params, name, seed)
+
+    def tune_baselines(
+        self, data: Mapping[str, FrameSet], params: VacancyParams, log: Callable[[str], None]
+    ) -> dict[str, Tuned]:
+        """The classical detectors by name, learnt from the training set and tuned on the validation set."""
+        from dwell.models.vacancy.baselines import all_baselines, tune
+
+        window = self.architecture(params).window
+        return {
+            name: tune(one, data["val"], window=window, passes=params.baseline.passes, progress=log)
+            for name, one in all_baselines(data["train"], params.baseline.rotations).items()
+        }
+
+    def deterministic(self, seed: int) -> None:
+        """Seed torch and pin what its sums depend on; call it before a module is made."""
+        from dwell.models.vacancy.training import deterministic
+
+        deterministic(seed)
+
+    def batches(self, data: FrameSet, params: VacancyParams, *, seed: int, epoch: int) -> Iterator[Batch]:
         """One epoch of training batches: frames (B, H, W), targets (B, h, w), weights (B, h, w), float32."""
+        from dwell.models.vacancy import training
+
         window = self.architecture(params).window
         return training.batches(data, params.training, window=window, seed=seed, epoch=epoch)
 
     def fit(
         self,
         model: torch.nn.Module,
-        data: dataset.FrameSet,
+        data: FrameSet,
         params: VacancyParams,
         *,
         seed: int,
@@ -75,6 +106,8 @@ class VacancyModel:
         progress: Progress | None = None,
     ) -> list[float]:
         """Train a torch module in place with the model's recipe; see `training.fit`."""
+        from dwell.models.vacancy import training
+
         return training.fit(
             model,
             data,
@@ -88,11 +121,11 @@ class VacancyModel:
 
     def score(self, model: torch.nn.Module, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores (N, h, w) of a torch module on frames (N, H, W)."""
+        from dwell.models.vacancy import training
+
         return training.score(model, frames)
 
-    def recall(
-        self, scores: NDArray[np.float32], data: dataset.FrameSet, params: VacancyParams
-    ) -> float:
+    def recall(self, scores: NDArray[np.float32], data: FrameSet, params: VacancyParams) -> float:
         """Recall of scores (N, h, w) on a set at one false alarm in 10,000 pixels; see `dwell.models.metric`."""
         window = self.architecture(params).window
         found = metric.decide(scores, data.vacancies, data.specimen, data.pixel_A, window=window)

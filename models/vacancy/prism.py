@@ -59,8 +59,10 @@ class PrismImages:
             if where.min() < -1 or where.max() > side:
                 raise ConfigError(
                     f"a scan reaches {np.abs(where - side / 2).max() * self.step_A:.1f} Å from the centre of a PRISM "
-                    f"image that holds {side / 2 * self.step_A:.1f} Å", place="model.sets.frame_px",
-                    hint="make frame_px, pixel_A, drift_A_per_frame or jitter_sigma_A smaller")
+                    f"image that holds {side / 2 * self.step_A:.1f} Å",
+                    place="model.sets.frame_px",
+                    hint="make frame_px, pixel_A, drift_A_per_frame or jitter_sigma_A smaller",
+                )
             out: FloatArray = map_coordinates(spline, where, order=3, mode="nearest", prefilter=False)
             return out
 
@@ -70,9 +72,17 @@ class PrismImages:
 def load(path: Path = FILE) -> PrismImages:
     """Read the package's images. Raises `InternalError` when the file is not there."""
     if not path.is_file():
-        raise InternalError(f"{path.name} is missing from the package", place=str(path),
-                            hint="install dwell anew, or make the file with models/vacancy/recipe/make_prism.py")
+        raise InternalError(
+            f"{path.name} is missing from the package",
+            place=str(path),
+            hint="install dwell anew, or make the file with models/vacancy/recipe/make_prism.py",
+        )
     with np.load(path) as file:
-        return PrismImages(file["image"].astype(np.float32), file["vacancies"].astype(np.float64),
-                           file["missing"].astype(np.int64), file["condition"], float(file["step_A"]),
-                           json.loads(str(file["recipe"])))
+        return PrismImages(
+            file["image"].astype(np.float32),
+            file["vacancies"].astype(np.float64),
+            file["missing"].astype(np.int64),
+            file["condition"],
+            float(file["step_A"]),
+            json.loads(str(file["recipe"])),
+        )

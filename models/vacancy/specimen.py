@@ -36,8 +36,9 @@ class Specimen:
     tilt_azimuth_rad: float
 
 
-def _lattice(params: SpecimenParams, radius_A: float, rotation_rad: float,
-             shift: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _lattice(
+    params: SpecimenParams, radius_A: float, rotation_rad: float, shift: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Mo and S2 column positions (n, 2) of a rotated honeycomb within `radius_A` of the origin."""
     a = params.lattice_a_A
     reach = int(np.ceil(2.0 * radius_A / a)) + 2
@@ -87,6 +88,12 @@ def draw_specimen(params: SpecimenParams, field_A: float, rng: np.random.Generat
     number = np.where(np.arange(len(atoms)) < len(mo), MO, S).astype(np.int64)
     sites = _tilt(at(sulphur, 0.0), tilt * 1e-3, azimuth)[:, :2]
     return Specimen(
-        atoms=_tilt(atoms, tilt * 1e-3, azimuth), number=number, vacancies=sites[vacant],
-        missing=np.where(double[vacant], 2, 1).astype(np.int64), intact=sites[~vacant],
-        rotation_rad=rotation, tilt_mrad=tilt, tilt_azimuth_rad=azimuth)
+        atoms=_tilt(atoms, tilt * 1e-3, azimuth),
+        number=number,
+        vacancies=sites[vacant],
+        missing=np.where(double[vacant], 2, 1).astype(np.int64),
+        intact=sites[~vacant],
+        rotation_rad=rotation,
+        tilt_mrad=tilt,
+        tilt_azimuth_rad=azimuth,
+    )

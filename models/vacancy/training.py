@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
-def targets(data: FrameSet, params: TrainingParams, window: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def targets(
+    data: FrameSet, params: TrainingParams, window: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Targets and weights (N, h, w) of the decision pixels of every frame; h = H - window + 1."""
     n, rows, columns = data.frames.shape
     radius = (window - 1) // 2
@@ -37,8 +39,8 @@ def targets(data: FrameSet, params: TrainingParams, window: int) -> tuple[NDArra
         i1, j1 = min(int(y) + reach + 2, rows), min(int(x) + reach + 2, columns)
         i, j = np.arange(i0, i1)[:, None], np.arange(j0, j1)[None, :]
         patch = nearest2[int(frame), i0:i1, j0:j1]
-        np.minimum(patch, (i - y)**2 + (j - x)**2, out=patch, casting="same_kind")
-    near = nearest2[:, radius:rows - radius, radius:columns - radius] * np.float32(data.pixel_A**2)
+        np.minimum(patch, (i - y) ** 2 + (j - x) ** 2, out=patch, casting="same_kind")
+    near = nearest2[:, radius : rows - radius, radius : columns - radius] * np.float32(data.pixel_A**2)
     target = (near <= params.positive_radius_A**2).astype(np.float32)
     weight = np.where(target > 0, params.positive_weight, near > params.ignore_radius_A**2).astype(np.float32)
     return target, weight
@@ -53,7 +55,7 @@ def batches(data: FrameSet, params: TrainingParams, *, window: int, seed: int, e
     rng = np.random.default_rng(np.random.SeedSequence([seed, epoch]))
     order = rng.permutation(len(data.frames))
     for start in range(0, len(order), params.frames_per_batch):
-        pick = np.sort(order[start:start + params.frames_per_batch])
+        pick = np.sort(order[start : start + params.frames_per_batch])
         parts = (data.frames[pick], target[pick], weight[pick])
         for axis in (1, 2):
             if rng.random() < 0.5:
@@ -71,9 +73,17 @@ def loss(scores: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, gamma
     return (weight * bce).sum() / weight.sum()
 
 
-def fit(model: torch.nn.Module, data: FrameSet, params: TrainingParams, *, window: int, seed: int,
-        epochs: int | None = None, learning_rate: float | None = None,
-        progress: Callable[[float, str], None] | None = None) -> list[float]:
+def fit(
+    model: torch.nn.Module,
+    data: FrameSet,
+    params: TrainingParams,
+    *,
+    window: int,
+    seed: int,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    progress: Callable[[float, str], None] | None = None,
+) -> list[float]:
     """Train a torch module (float, or a Brevitas one) in place; the mean loss of each epoch.
 
     The module maps (B, 1, H, W) to scores (B, 1, h, w). Adam with a one-cycle learning rate. The module's initial
@@ -120,6 +130,8 @@ def score(model: torch.nn.Module, frames: NDArray[np.float32], *, chunk: int = 1
 
     model.eval()
     with torch.no_grad():
-        parts = [model(torch.from_numpy(np.ascontiguousarray(frames[k:k + chunk]))[:, None])[:, 0].numpy()
-                 for k in range(0, len(frames), chunk)]
+        parts = [
+            model(torch.from_numpy(np.ascontiguousarray(frames[k : k + chunk]))[:, None])[:, 0].numpy()
+            for k in range(0, len(frames), chunk)
+        ]
     return np.concatenate(parts).astype(np.float32)

@@ -50,27 +50,44 @@ def image(seed: int, index: int) -> dict[str, np.ndarray]:
     inside = np.all((position[:, :2] >= 0) & (position[:, :2] < BOX_A), axis=1)
     position = position[inside]
     position[:, 2] += SLICE_A - position[:, 2].min()
-    atoms = ase.Atoms(numbers=specimen.number[inside], positions=position[:, [1, 0, 2]], pbc=True,
-                      cell=[BOX_A, BOX_A, position[:, 2].max() + SLICE_A])
-    potential = abtem.Potential(atoms, gpts=GPTS, slice_thickness=SLICE_A, projection="infinite",
-                                parametrization="kirkland")
-    matrix = abtem.SMatrix(potential=potential, energy=ENERGY_EV, interpolation=INTERPOLATION,
-                           semiangle_cutoff=imaging.convergence_mrad)
+    atoms = ase.Atoms(
+        numbers=specimen.number[inside],
+        positions=position[:, [1, 0, 2]],
+        pbc=True,
+        cell=[BOX_A, BOX_A, position[:, 2].max() + SLICE_A],
+    )
+    potential = abtem.Potential(
+        atoms, gpts=GPTS, slice_thickness=SLICE_A, projection="infinite", parametrization="kirkland"
+    )
+    matrix = abtem.SMatrix(
+        potential=potential,
+        energy=ENERGY_EV,
+        interpolation=INTERPOLATION,
+        semiangle_cutoff=imaging.convergence_mrad,
+    )
     edge = (BOX_A - FIELD_A) / 2
-    scan = abtem.GridScan(start=(edge, edge), end=(edge + FIELD_A, edge + FIELD_A), sampling=STEP_A, endpoint=False)
+    scan = abtem.GridScan(
+        start=(edge, edge), end=(edge + FIELD_A, edge + FIELD_A), sampling=STEP_A, endpoint=False
+    )
     ctf = abtem.CTF(energy=ENERGY_EV, semiangle_cutoff=imaging.convergence_mrad, defocus=defocus)
-    measured = matrix.scan(scan=scan, ctf=ctf, detectors=abtem.AnnularDetector(inner=INNER_MRAD, outer=OUTER_MRAD))
+    measured = matrix.scan(
+        scan=scan, ctf=ctf, detectors=abtem.AnnularDetector(inner=INNER_MRAD, outer=OUTER_MRAD)
+    )
     seen = np.abs(specimen.vacancies).max(axis=1) < BOX_A / 2
     return {
         "image": np.asarray(measured.array).T.astype(np.float16),  # abTEM's first axis is x
         "vacancies": specimen.vacancies[seen].astype(np.float32),
         "missing": specimen.missing[seen].astype(np.int8),
-        "condition": np.array([specimen.rotation_rad, specimen.tilt_mrad, specimen.tilt_azimuth_rad, defocus]),
+        "condition": np.array(
+            [specimen.rotation_rad, specimen.tilt_mrad, specimen.tilt_azimuth_rad, defocus]
+        ),
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--specimens", type=int, default=72)
     parser.add_argument("--seed", type=int, default=20240611)
     parser.add_argument("--work", type=Path, required=True)
@@ -88,18 +105,32 @@ def main() -> None:
             print(f"{index + 1}/{args.specimens}: {time.monotonic() - start:.1f} s", flush=True)
         parts.append(dict(np.load(path)))
     recipe = {
-        "abtem": version("abtem"), "ase": version("ase"), "numpy": version("numpy"), "seed": args.seed,
-        "energy_eV": ENERGY_EV, "inner_mrad": INNER_MRAD, "outer_mrad": OUTER_MRAD, "box_A": BOX_A, "gpts": GPTS,
-        "interpolation": INTERPOLATION, "slice_A": SLICE_A, "specimen": SpecimenParams().model_dump(),
-        "convergence_mrad": ImagingParams().convergence_mrad, "defocus_A": ImagingParams().defocus_A,
+        "abtem": version("abtem"),
+        "ase": version("ase"),
+        "numpy": version("numpy"),
+        "seed": args.seed,
+        "energy_eV": ENERGY_EV,
+        "inner_mrad": INNER_MRAD,
+        "outer_mrad": OUTER_MRAD,
+        "box_A": BOX_A,
+        "gpts": GPTS,
+        "interpolation": INTERPOLATION,
+        "slice_A": SLICE_A,
+        "specimen": SpecimenParams().model_dump(),
+        "convergence_mrad": ImagingParams().convergence_mrad,
+        "defocus_A": ImagingParams().defocus_A,
     }
     np.savez_compressed(
-        args.out, image=np.stack([p["image"] for p in parts]), step_A=STEP_A,
-        vacancies=np.concatenate([np.column_stack([np.full(len(p["vacancies"]), i), p["vacancies"]])
-                                  for i, p in enumerate(parts)]).astype(np.float32),
+        args.out,
+        image=np.stack([p["image"] for p in parts]),
+        step_A=STEP_A,
+        vacancies=np.concatenate(
+            [np.column_stack([np.full(len(p["vacancies"]), i), p["vacancies"]]) for i, p in enumerate(parts)]
+        ).astype(np.float32),
         missing=np.concatenate([p["missing"] for p in parts]),
         condition=np.stack([p["condition"] for p in parts]),
-        recipe=np.array(json.dumps(recipe, sort_keys=True)))
+        recipe=np.array(json.dumps(recipe, sort_keys=True)),
+    )
 
 
 if __name__ == "__main__":
