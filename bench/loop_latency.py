@@ -53,7 +53,8 @@ def main(record: Record) -> None:
     if found is not None:
         print(
             f"sulphur edge: events {found['events']:.1f} ± {found['events_error']:.1f}, perfect columns "
-            f"{found['references']:.1f} ± {found['references_error']:.1f}: {found['sigmas']:.1f} standard errors"
+            f"{found['references']:.1f} ± {found['references_error']:.1f}, "
+            f"{found['sigmas']:.1f} standard errors apart"
         )
 
 

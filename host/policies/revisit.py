@@ -60,7 +60,7 @@ class Revisit:
         self._c = context
         self._open: list[_Cluster] = []
         self._visited: list[tuple[float, float]] = []  # pixels (line, pixel)
-        self._seen: list[tuple[float, float]] = []
+        self._seen: set[tuple[int, int]] = set()
         self._waiting: list[Command] = []
         self._references_taken: list[tuple[float, float]] = []
         self._reach_px = self._p.merge_radius_nm / context.pitch_nm
@@ -69,7 +69,7 @@ class Revisit:
     def on_events(self, events: Sequence[Event]) -> None:
         """See `Policy`."""
         for event in events:
-            self._seen.append((event.line, event.pixel))
+            self._seen.add((event.line, event.pixel))
             home = next((c for c in self._open if self._near(c.best, event)), None)
             if home is None:
                 self._open.append(_Cluster(event, event))
@@ -132,7 +132,7 @@ class Revisit:
         sites = lattice.sites(
             self._c.lines, self._c.pixels, max(self._p.margin_nm / pitch, max(self._c.reach))
         )
-        marked = np.array(self._seen, dtype=np.float64)
+        marked = np.array(sorted(self._seen), dtype=np.float64)
         clear = [s for s in sites if np.hypot(*(marked - s).T).min() * pitch >= self._p.clearance_nm]
         commands: list[Command] = []
         for index in self._rng.permutation(len(clear)):
