@@ -6,7 +6,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from dwell.logs import new_log
 from dwell.processes import ProcessIdentity, kill_tree
 from dwell.progress import Reporter
 
+#: How long a command that was asked to end by itself may take for it.
+INTERRUPT_PATIENCE_S = 30.0
+
 
 def ready_environment(name: str, report: Reporter) -> Environment:
     """The environment `name`, made if it is not there yet."""
@@ -29,11 +32,19 @@ def ready_environment(name: str, report: Reporter) -> Environment:
 
 
 def run_command(
-    name: str, function: str, args: Mapping[str, Any], report: Reporter, *, environment: str = "build"
+    name: str,
+    function: str,
+    args: Mapping[str, Any],
+    report: Reporter,
+    *,
+    environment: str = "build",
+    interrupt: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Call `function` (`"package.module:name"`, a dict in, a dict out) in an environment.
 
-    Its errors are raised here as the same classes; anything unexpected is an `InternalError` with its log.
+    On Ctrl-C it is killed; or, where `interrupt` is given, that is called to make it end by itself, and it
+    is killed on the second Ctrl-C or after `INTERRUPT_PATIENCE_S`. Its errors are raised here as the same
+    classes; anything unexpected is an `InternalError` with its log.
     """
     python = ready_environment(environment, report).python
     log = new_log(name)
@@ -48,14 +59,15 @@ def run_command(
             log=str(log),
             args=dict(args),
         )
-        return _run(job, python, job.write(Path(folder) / "job.json"), report)
+        return _run(job, python, job.write(Path(folder) / "job.json"), report, interrupt)
 
 
-def _run(job: Job, python: Path, path: Path, report: Reporter) -> dict[str, Any]:
+def _run(
+    job: Job, python: Path, path: Path, report: Reporter, interrupt: Callable[[], None] | None
+) -> dict[str, Any]:
     environment = {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     environment |= {"PYTHONHASHSEED": "0", "PYTHONNOUSERSITE": "1", "MPLBACKEND": "Agg"}
     reader = EventReader(Path(job.events))
-    last: Mapping[str, Any] = {}
     report.start(job.name)
     with Path(job.log).open("w") as stream:
         process = subprocess.Popen(
@@ -67,11 +79,12 @@ def _run(job: Job, python: Path, path: Path, report: Reporter) -> dict[str, Any]
             start_new_session=True,
         )
         try:
-            while process.poll() is None:
-                time.sleep(0.05)
-                for last in reader.read():
-                    if last["event"] == "progress":
-                        report.update(job.name, last["fraction"], last["text"])
+            last = _follow(process, reader, job.name, report)
+        except KeyboardInterrupt:
+            if interrupt is None:
+                raise
+            interrupt()
+            last = _follow(process, reader, job.name, report, until=time.monotonic() + INTERRUPT_PATIENCE_S)
         finally:
             kill_tree(process.pid)
             process.wait()
@@ -87,3 +100,21 @@ def _run(job: Job, python: Path, path: Path, report: Reporter) -> dict[str, Any]
             place=job.log,
         )
     return dict(last["value"])
+
+
+def _follow(
+    process: subprocess.Popen[bytes],
+    reader: EventReader,
+    name: str,
+    report: Reporter,
+    *,
+    until: float = float("inf"),
+) -> Mapping[str, Any]:
+    """Report progress until the process ends or the time is over; the last event."""
+    last: Mapping[str, Any] = {}
+    while process.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+        for last in reader.read():
+            if last["event"] == "progress":
+                report.update(name, last["fraction"], last["text"])
+    return last

@@ -14,6 +14,9 @@ STAGES = "dwell.stages"
 MODELS = "dwell.models"
 QUANTIZERS = "dwell.quantizers"
 FRONTENDS = "dwell.frontends"
+INSTRUMENTS = "dwell.instruments"
+POLICIES = "dwell.policies"
+BOARD_LINKS = "dwell.board_links"
 GROUPS = (
     STAGES,
     MODELS,
@@ -21,9 +24,10 @@ GROUPS = (
     FRONTENDS,
     "dwell.backends",
     "dwell.boards",
-    "dwell.board_links",
-    "dwell.instruments",
-    "dwell.policies",
+    BOARD_LINKS,
+    "dwell.board_servers",
+    INSTRUMENTS,
+    POLICIES,
     "hls4ml.backends",
 )
 
@@ -88,7 +92,7 @@ def load_group(group: str) -> dict[str, Plugin]:
 def load_plugin(group: str, name: str, *, place: str = "") -> Any:
     """The object of one plug-in. Raises `ConfigError` for an unknown name or one that cannot be imported."""
     points = entry_points(group)
-    kind = group.removeprefix("dwell.").rstrip("s")
+    kind = group.removeprefix("dwell.").replace("_", " ").replace("policies", "policys").rstrip("s")
     if name not in points:
         raise ConfigError(f"there is no {kind} '{name}'", hint=nearest(name, points), place=place)
     plugin = _load(points[name])

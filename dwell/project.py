@@ -81,6 +81,30 @@ class AcceptSection(Section):
     max_metric_drop: float = pydantic.Field(default=0.02, ge=0, le=1)
 
 
+class BridgeSection(Section):
+    """[bridge]: one run of the loop between instrument and board."""
+
+    frames: int = pydantic.Field(default=4, ge=1, le=100_000)
+    lines: int = pydantic.Field(default=256, ge=16, le=4096)
+    pixels: int = pydantic.Field(default=256, ge=16, le=4096, description="of a line")
+    pixel_A: float = pydantic.Field(default=0.4, gt=0.05, le=10)
+    dose_e_per_A2: float | None = pydantic.Field(
+        default=None, gt=0, description="of the scan, sets the dwell time; else that of the training"
+    )
+    threshold: float | None = pydantic.Field(default=None, description="a score; else by false_alarm_rate")
+    false_alarm_rate: float = pydantic.Field(default=1e-4, gt=0, lt=1, description="on the validation scans")
+    dead_time: int = pydantic.Field(default=0, ge=0, description="decisions that cannot trigger after one")
+    dose_budget_e: float = pydantic.Field(default=1e9, ge=0, description="electrons to spend on spectra")
+    time_budget_s: float = pydantic.Field(default=60.0, ge=0, description="beam time to spend on spectra")
+
+
+class PluginSection(Section):
+    """[instrument], [policy]: the plug-in's name; its own keys, checked by its class, become `params`."""
+
+    name: str
+    params: pydantic.SerializeAsAny[pydantic.BaseModel]
+
+
 class ModelSection(Section):
     """[model]: the plug-in's name; its own keys are checked by its class and become `params`."""
 
@@ -97,6 +121,9 @@ class _Tables(Section):
     synthesize: SynthesizeSection = SynthesizeSection()
     board: BoardSection = BoardSection()
     accept: AcceptSection = AcceptSection()
+    bridge: BridgeSection = BridgeSection()
+    instrument: dict[str, Any] = {}
+    policy: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -141,6 +168,9 @@ class Project:
     synthesize: SynthesizeSection
     board: BoardSection
     accept: AcceptSection
+    bridge: BridgeSection
+    instrument: PluginSection | None = None
+    policy: PluginSection | None = None
 
     @property
     def root(self) -> Path:
@@ -176,7 +206,9 @@ def load_project(path: Path, overrides: Iterable[str] = ()) -> Project:
     tables = _check(_Tables, data, "", problems)
     model = _check_model(data.get("model"), problems)
     quantize = _check_quantize(data.get("quantize", {}), problems)
-    if tables is None or model is None or quantize is None:
+    instrument = _check_named(plugins.INSTRUMENTS, "instrument", data, problems)
+    policy = _check_named(plugins.POLICIES, "policy", data, problems)
+    if tables is None or model is None or quantize is None or problems:
         raise ProjectFileError(path, problems)
     return Project(
         path=path,
@@ -188,6 +220,9 @@ def load_project(path: Path, overrides: Iterable[str] = ()) -> Project:
         synthesize=tables.synthesize,
         board=tables.board,
         accept=tables.accept,
+        bridge=tables.bridge,
+        instrument=instrument,
+        policy=policy,
     )
 
 
@@ -253,6 +288,23 @@ def _check_model(table: Any, problems: list[Problem]) -> ModelSection | None:
         return None
     params = _check_plugin(plugins.MODELS, name, own, "model", "name", problems)
     return None if params is None else ModelSection(name=name, params=params)
+
+
+def _check_named(
+    group: str, section: str, data: Mapping[str, Any], problems: list[Problem]
+) -> PluginSection | None:
+    """[instrument] or [policy] by its plug-in's class, if the section is there; problems are appended."""
+    table = data.get(section)
+    if not isinstance(table, dict):
+        return None  # absent, or the tables' own check has said so
+    own = dict(table)
+    name = own.pop("name", None)
+    if not isinstance(name, str):
+        known = ", ".join(sorted(plugins.entry_points(group)))
+        problems.append(Problem(f"{section}.name", "a name is needed", f"known: {known}"))
+        return None
+    params = _check_plugin(group, name, own, section, "name", problems)
+    return None if params is None else PluginSection(name=name, params=params)
 
 
 def _check_quantize(table: Any, problems: list[Problem]) -> QuantizeSection | None:

@@ -12,7 +12,7 @@ from dwell.errors import ConfigError, DeviceError, ToolNotFoundError, nearest
 from dwell.firmware.client import BoardClient
 from dwell.plugins import entry_points, load_plugin
 
-LINKS = "dwell.board_links"
+LINKS = "dwell.board_servers"
 _COPY_LIMIT_S = 120.0
 _REMOTE_FOLDER = "dwell-overlays"
 

@@ -11,7 +11,7 @@ from types import FrameType
 
 import typer
 
-from dwell.cli import board, design, environment, later, project
+from dwell.cli import board, bridge, design, environment, later, project
 from dwell.cli.output import print_error
 from dwell.errors import DwellError, InternalError, InterruptedByUserError, UserError
 from dwell.logs import new_log
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for part in (project, environment, design, board, later):
+for part in (project, environment, design, board, bridge, later):
     part.add_to(app)
 
 

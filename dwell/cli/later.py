@@ -7,7 +7,6 @@ import typer
 from dwell.errors import NotBuiltYetError
 
 _LATER = {
-    "bridge": "The running loop between a board and a microscope.",
     "sweep": "Trade latency against resources and accuracy.",
 }
 # anything may follow: the answer is the same, and clearer than a complaint about an option

@@ -71,7 +71,6 @@ def test_missing_files_and_names(arguments: list[str], capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["bridge", "project"],
         ["sweep", "project", "--trials", "3"],
         ["data", "import", "file.dm4"],
     ],
