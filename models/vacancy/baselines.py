@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +31,10 @@ PERIOD_RAD = 2 * np.pi / 3  # of the lattice's rotation
 
 
 class Baseline(Protocol):
-    """A detector with a grid of settings and a starting point in it."""
+    """A detector with a grid of settings and starting points in it."""
 
     grid: Mapping[str, Sequence[float]]
-    start: Choice
+    starts: Sequence[Choice]
 
     def score(self, frames: NDArray[np.float32], choice: Choice) -> NDArray[np.float32]:
         """Scores (N, H, W) of frames (N, H, W)."""
@@ -56,7 +56,7 @@ class Intensity:
         "background": (0.0, 0.5, 1.0),
         "wide_px": (3.0, 5.0, 8.0),
     }
-    start: Choice = {"sign": -1.0, "sigma_px": 1.5, "background": 1.0, "wide_px": 5.0}
+    starts: Sequence[Choice] = ({"sign": -1.0, "sigma_px": 1.5, "background": 1.0, "wide_px": 5.0},)
 
     def score(self, frames: NDArray[np.float32], choice: Choice) -> NDArray[np.float32]:
         near = _smooth(frames, choice["sigma_px"])
@@ -74,7 +74,7 @@ class LaplacianOfGaussian:
         "normalise": (0.0, 0.5, 1.0),
         "wide_px": (4.0, 8.0),
     }
-    start: Choice = {"sign": 1.0, "sigma_px": 2.0, "normalise": 0.0, "wide_px": 4.0}
+    starts: Sequence[Choice] = ({"sign": 1.0, "sigma_px": 2.0, "normalise": 0.0, "wide_px": 4.0},)
 
     def score(self, frames: NDArray[np.float32], choice: Choice) -> NDArray[np.float32]:
         x = frames.astype(np.float64)
@@ -109,14 +109,14 @@ class MatchedTemplate:
         "root": (0.0, 1.0),
         "radius_px": (5.0, 8.0),
     }
-    start: Choice = {
+    starts: Sequence[Choice] = ({
         "contrast": 0.45,
         "weight_px": 3.0,
         "smooth_px": 1.3,
         "floor": 0.0,
         "root": 0.0,
         "radius_px": 8.0,
-    }
+    },)
 
     def __init__(self, training: FrameSet, rotations: int) -> None:
         self._data = training
@@ -247,7 +247,7 @@ def tune(
             )
         return seen[key]
 
-    best = dict(detector.start)
+    best = dict(max(detector.starts, key=value))
     for _ in range(passes):
         before = dict(best)
         for name, values in detector.grid.items():

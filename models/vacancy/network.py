@@ -73,6 +73,11 @@ DEFAULT = Architecture(
 )
 """1,068 weights, window 11 x 11."""
 
+INPUT_MEAN, INPUT_STD = 0.21, 0.12
+"""Of the pixels of a typical frame. The first layer starts as if its input had been standardised by them."""
+PRIOR_LOGIT = -4.0
+"""Where the score starts: vacancies are rare."""
+
 
 def build(architecture: Architecture) -> torch.nn.Sequential:
     """The float network: (B, 1, H, W) -> scores (B, 1, H - window + 1, W - window + 1).
@@ -88,10 +93,24 @@ def build(architecture: Architecture) -> torch.nn.Sequential:
         conv = nn.Conv2d(layer.inputs, layer.outputs, layer.kernel)
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu" if layer.relu else "linear")
         nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        if number == 1:
+            _standardise_input(conv)
+        if number == len(architecture.layers):
+            nn.init.constant_(conv.bias, PRIOR_LOGIT)  # type: ignore[arg-type]
         parts[layer.name] = conv
         if layer.relu:
             parts[f"relu{number}"] = nn.ReLU()
     return nn.Sequential(parts)
+
+
+def _standardise_input(conv: torch.nn.Conv2d) -> None:
+    """Fold (x - INPUT_MEAN) / INPUT_STD into a convolution's weights and bias."""
+    import torch
+
+    with torch.no_grad():
+        conv.weight /= INPUT_STD
+        if conv.bias is not None:
+            conv.bias -= INPUT_MEAN * conv.weight.sum(dim=(1, 2, 3))
 
 
 def describe(architecture: Architecture) -> list[dict[str, object]]:

@@ -46,7 +46,7 @@ def image(seed: int, index: int) -> dict[str, np.ndarray]:
     imaging = ImagingParams()
     specimen = draw_specimen(SpecimenParams(), BOX_A, rng)
     defocus = float(rng.uniform(*imaging.defocus_A))
-    position = specimen.atoms + [BOX_A / 2, BOX_A / 2, 0.0]
+    position = specimen.atoms + np.array([BOX_A / 2, BOX_A / 2, 0.0])
     inside = np.all((position[:, :2] >= 0) & (position[:, :2] < BOX_A), axis=1)
     position = position[inside]
     position[:, 2] += SLICE_A - position[:, 2].min()
