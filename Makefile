@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 JOBS ?= 2
 ENVS := $(if $(DWELL_ENVS),$(DWELL_ENVS),.envs)
 DWELL := .venv/bin/dwell
+DEMO := examples/vacancy
 BUILD_PY := $(ENVS)/build/bin/python
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 SHELL := /bin/bash
@@ -12,7 +13,7 @@ SHELL := /bin/bash
 
 help:
 	@printf '%s\n' \
-	  'make demo       install, build examples/vacancy, print the figures and where the report is' \
+	  'make demo       install, build examples/vacancy, run the loop, print the figures and where the report is' \
 	  'make test       all tests but the slow ones' \
 	  'make test-fast  the quick subset, under two minutes' \
 	  'make test-all   every test' \
@@ -30,16 +31,21 @@ help:
 	touch $@
 
 install: .venv/dwell-installed
-	$(DWELL) env sync build
+	for name in build board scope; do $(DWELL) env sync $$name; done
 
+# Build the example, then let it run: a simulated microscope scans, the simulated board decides, the host acts.
 demo:
 	@start=$$(date +%s); \
 	$(MAKE) --no-print-directory install; \
 	installed=$$(date +%s); \
-	$(DWELL) build examples/vacancy --jobs $(JOBS); \
-	built=$$(date +%s); \
-	if [ -f bench/figures.py ]; then $(BUILD_PY) bench/figures.py examples/vacancy; fi; \
-	echo "install: $$((installed - start)) s, work: $$((built - installed)) s"
+	$(DWELL) build $(DEMO) --jobs $(JOBS); \
+	if [ ! -e $(DEMO)/.dwell/runs/demo.json ] || [ $(DEMO)/.dwell/latest/convert -nt $(DEMO)/.dwell/runs/demo.json ]; then \
+	  rm -f $(DEMO)/.dwell/runs/demo.*; \
+	  $(DWELL) bridge $(DEMO) --board sim --out $(DEMO)/.dwell/runs/demo.h5; \
+	fi; \
+	$(BUILD_PY) bench/figures.py $(DEMO); \
+	$(DWELL) report $(DEMO); \
+	echo "install: $$((installed - start)) s, work: $$(($$(date +%s) - installed)) s"
 
 test: install
 	$(BUILD_PY) -m pytest -m "not slow" -n $(JOBS) --junitxml=build/junit.xml
