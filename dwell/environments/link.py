@@ -19,7 +19,10 @@ def _installation() -> tuple[Path, tuple[str, ...]]:
             continue  # an .egg-info in the working directory
         inside = [PurePosixPath(str(file)) for file in found.files or ()]
         names = {path.parts[0] for path in inside if path.parts[0] not in ("..", "__pycache__")}
-        return Path(str(found.locate_file(""))).resolve(), tuple(sorted(names))
+        information = next(name for name in sorted(names) if name.endswith(".dist-info"))
+        # Inside an environment these are links: all environments are to agree on what they lead to.
+        folder = Path(str(found.locate_file(information))).resolve().parent
+        return folder, tuple(sorted(names))
     raise ConfigError("dwell's own installation cannot be found", hint="install it: pip install --editable .")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dwell import tools
-from dwell.errors import ConfigError, DesignEditedError, NotBuiltYetError, ToolNotFoundError
+from dwell.errors import ConfigError, DesignEditedError, ToolNotFoundError
 from dwell.sim.commands import simulate
 
 pytestmark = pytest.mark.fast
@@ -98,7 +98,6 @@ def test_icarus_alone_has_to_be_there(
         ({"simulator": "modelsim"}, ConfigError, "'modelsim'"),
         ({"simulator": "icarus"}, ConfigError, "Verilator only"),
         ({"level": "chip"}, ConfigError, "no level 'chip'"),
-        ({"level": "board"}, NotBuiltYetError, "board"),
         ({"vectors": "/nowhere.npz"}, ConfigError, "no vectors file"),
     ],
 )
