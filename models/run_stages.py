@@ -50,9 +50,7 @@ def run_train(ctx: StageContext) -> dict[str, Any]:
 
     model, params = _model(ctx)
     data = model.load_data(ctx.inputs["data"])
-    model.deterministic(ctx.seed)
-    network = model.build(params)
-    losses = model.fit(network, data["train"], params, seed=ctx.seed, progress=ctx.progress)
+    network, losses = model.train(data["train"], params, seed=ctx.seed, progress=ctx.progress)
     torch.save(network.state_dict(), ctx.out / "float.pt")
     model.architecture(params).save(ctx.out / "arch.json")
     val = data["val"]

@@ -104,19 +104,22 @@ class MatchedTemplate:
     grid: Mapping[str, Sequence[float]] = {
         "contrast": (0.0, 0.3, 0.45, 0.6, 0.7, 0.8),
         "weight_px": (2.0, 2.5, 3.0, 3.5, 4.0, 5.0),
-        "smooth_px": (0.0, 0.7, 1.0, 1.3, 1.6),
+        "smooth_px": (0.0, 1.0, 1.3, 1.6, 2.0),
         "floor": (0.0, 0.02, 0.05, 0.1),
         "root": (0.0, 1.0),
         "radius_px": (5.0, 8.0),
     }
-    starts: Sequence[Choice] = ({
-        "contrast": 0.45,
-        "weight_px": 3.0,
-        "smooth_px": 1.3,
-        "floor": 0.0,
-        "root": 0.0,
-        "radius_px": 8.0,
-    },)
+    starts: Sequence[Choice] = tuple(
+        {
+            "contrast": contrast,
+            "weight_px": weight,
+            "smooth_px": 1.6,
+            "floor": 0.0,
+            "root": 1.0,
+            "radius_px": 8.0,
+        }
+        for contrast, weight in ((0.0, 2.0), (0.3, 2.0), (0.45, 3.0), (0.6, 4.0), (0.7, 5.0))
+    )
 
     def __init__(self, training: FrameSet, rotations: int) -> None:
         self._data = training
@@ -230,7 +233,7 @@ def tune(
     passes: int = 2,
     progress: Callable[[str], None] | None = None,
 ) -> Tuned:
-    """Coordinate search: each setting in turn over its grid, the others held, `passes` times or until nothing
+    """Coordinate search from the best start: each setting in turn over its grid, the others held, `passes` times or until nothing
     changes. Ranked by recall at `rate` on the validation set, ties by recall at 10 and 100 times that rate."""
     seen: dict[tuple[float, ...], tuple[float, ...]] = {}
 

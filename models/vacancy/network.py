@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +77,8 @@ INPUT_MEAN, INPUT_STD = 0.21, 0.12
 """Of the pixels of a typical frame. The first layer starts as if its input had been standardised by them."""
 PRIOR_LOGIT = -4.0
 """Where the score starts: vacancies are rare."""
+SCORE_GAIN = 0.3
+"""Of the last layer's first weights, so that training starts from nearly that score everywhere."""
 
 
 def build(architecture: Architecture) -> torch.nn.Sequential:
@@ -96,6 +98,7 @@ def build(architecture: Architecture) -> torch.nn.Sequential:
         if number == 1:
             _standardise_input(conv)
         if number == len(architecture.layers):
+            conv.weight.data *= SCORE_GAIN
             nn.init.constant_(conv.bias, PRIOR_LOGIT)  # type: ignore[arg-type]
         parts[layer.name] = conv
         if layer.relu:
@@ -111,8 +114,3 @@ def _standardise_input(conv: torch.nn.Conv2d) -> None:
         conv.weight /= INPUT_STD
         if conv.bias is not None:
             conv.bias -= INPUT_MEAN * conv.weight.sum(dim=(1, 2, 3))
-
-
-def describe(architecture: Architecture) -> list[dict[str, object]]:
-    """The layers as plain dictionaries."""
-    return [asdict(layer) for layer in architecture.layers]

@@ -57,12 +57,12 @@ class ImagingParams(_Section):
     convergence_mrad: float = Field(30.0, gt=0.0)
     z_exponent: Range = (1.3, 1.8)  # fits to PRISM images give 1.25 (S2 aligned) to 1.8 (tilted)
     mo_fraction: float = Field(0.0126, gt=0.0, lt=1.0)  # of the beam that reaches the detector, probe on Mo
-    dose_e_per_A2: float = Field(30000.0, gt=0.0)
+    dose_e_per_A2: float = Field(40000.0, gt=0.0)
     dose_spread: float = Field(0.2, ge=0.0, lt=1.0)  # beam current, +- uniform, relative, per specimen
     drift_A_per_frame: Range = (0.0, 2.5)  # magnitude; direction uniform
     jitter_sigma_A: Range = (0.0, 0.25)  # horizontal displacement of each scan line, r.m.s.
     jitter_correlation: float = Field(0.5, ge=0.0, lt=1.0)  # from one line to the next (AR(1))
-    contamination: Range = (0.0, 1.0)  # peak of the smooth background, in units of an Mo peak
+    contamination: Range = (0.0, 1.5)  # peak of the smooth background, in units of an Mo peak
     contamination_length_A: Range = (5.0, 20.0)  # its correlation length
     detector_white: float = Field(2.6, gt=0.0)  # signal that fills the ADC, in units of a nominal Mo peak
 
@@ -88,9 +88,11 @@ class TrainingParams(_Section):
     false-alarm rates.
     """
 
-    epochs: int = Field(45, ge=1)
+    starts: int = Field(4, ge=1)  # random initialisations tried; so small a network depends on its own
+    start_epochs: int = Field(4, ge=1)  # for each; the one with the lowest loss is trained on
+    epochs: int = Field(32, ge=1)
     frames_per_batch: int = Field(2, ge=1)
-    learning_rate: float = Field(8e-3, gt=0.0)  # the peak of a one-cycle schedule
+    learning_rate: float = Field(6e-3, gt=0.0)  # the peak of a one-cycle schedule
     positive_weight: float = Field(1.0, gt=0.0)
     focal_gamma: float = Field(0.0, ge=0.0)
     positive_radius_A: float = Field(0.4, gt=0.0)

@@ -119,6 +119,21 @@ class VacancyModel:
             progress=progress,
         )
 
+    def train(
+        self, data: FrameSet, params: VacancyParams, *, seed: int, progress: Progress | None = None
+    ) -> tuple[torch.nn.Module, list[float]]:
+        """The trained float module and its losses; see `training.fit_from_starts`."""
+        from dwell.models.vacancy import training
+
+        return training.fit_from_starts(
+            lambda: self.build(params),
+            data,
+            params.training,
+            window=self.architecture(params).window,
+            seed=seed,
+            progress=progress,
+        )
+
     def score(self, model: torch.nn.Module, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores (N, h, w) of a torch module on frames (N, H, W)."""
         from dwell.models.vacancy import training

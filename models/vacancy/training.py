@@ -94,7 +94,10 @@ def fit(
     count = params.epochs if epochs is None else epochs
     steps = -(-len(data.frames) // params.frames_per_batch)
     peak = params.learning_rate if learning_rate is None else learning_rate
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=peak)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(
+        trained, lr=peak, betas=(0.9, 0.98)
+    )  # few steps: a short memory of their size
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=count * steps, pct_start=0.2)
     history = []
     model.train()
@@ -113,6 +116,53 @@ def fit(
             progress((epoch + 1) / count, f"epoch {epoch + 1} of {count}, loss {history[-1]:.4f}")
     model.eval()
     return history
+
+
+def fit_from_starts(
+    make: Callable[[], torch.nn.Module],
+    data: FrameSet,
+    params: TrainingParams,
+    *,
+    window: int,
+    seed: int,
+    progress: Callable[[float, str], None] | None = None,
+) -> tuple[torch.nn.Module, list[float]]:
+    """Make and train a module: a short run from each of `starts` initialisations, a long one from the best.
+
+    Returns the module and the mean loss of each epoch of the long run. Seeds torch itself.
+    """
+    effort = params.starts * params.start_epochs + params.epochs
+    done = 0
+
+    def step(fraction: float, text: str) -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done / effort, text)
+
+    best: tuple[float, torch.nn.Module] | None = None
+    for start in range(params.starts if params.starts > 1 else 0):
+        deterministic(_start_seed(seed, start))
+        module = make()
+        history = fit(
+            module,
+            data,
+            params,
+            window=window,
+            seed=seed,
+            epochs=params.start_epochs,
+            progress=lambda fraction, text, start=start: step(fraction, f"start {start + 1}, {text}"),
+        )
+        if best is None or history[-1] < best[0]:
+            best = (history[-1], module)
+    deterministic(_start_seed(seed, params.starts))
+    module = make() if best is None else best[1]
+    return module, fit(module, data, params, window=window, seed=seed, progress=step)
+
+
+def _start_seed(seed: int, start: int) -> int:
+    """Seeds of different projects' starts do not coincide."""
+    return int(np.random.SeedSequence([seed, start]).generate_state(1)[0])
 
 
 def deterministic(seed: int, threads: int = 1) -> None:
