@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dwell.host.bridge.record import Record, open_record
-from dwell.host.bridge.session import compare_record
+from dwell.host.bridge.summary import compare_record
 
 BARS = 40
 EDGES_MS = (0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 1e9)

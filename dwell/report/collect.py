@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dwell.artifact import Artifact, Manifest
 from dwell.errors import ConfigError
+from dwell.report.loop import Loop
 
 #: The ladder of proof: what each rung compares.
 RUNGS: Mapping[int, str] = {
@@ -58,6 +59,7 @@ class ReportData:
     rungs: Mapping[int, Mapping[str, Any]]
     roc: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     gallery: tuple[Gallery, ...] = ()
+    loop: Loop | None = None
 
 
 def collect(artifacts: Mapping[str, Path], name: str) -> ReportData:
@@ -113,7 +115,7 @@ def _rungs(found: Mapping[str, Artifact]) -> dict[int, Mapping[str, Any]]:
 
 def _gallery(arrays: Mapping[str, NDArray[Any]]) -> tuple[Gallery, ...]:
     """Scans are stored as `<k>/frame`, `<k>/scores`, `<k>/vacancies`, `<k>/label`, … for k = 0, 1, …"""
-    scans = []
+    scans: list[Gallery] = []
     while f"{len(scans)}/frame" in arrays:
         key = f"{len(scans)}/"
         scans.append(

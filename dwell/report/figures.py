@@ -41,7 +41,8 @@ class Marks:
     false_alarms: NDArray[np.float64]
 
 
-def _new_axes(width_in: float, height_in: float) -> tuple[Any, Any]:
+def new_axes(width_in: float, height_in: float) -> tuple[Any, Any]:
+    """A figure and its axes in the style of the page."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
@@ -56,7 +57,7 @@ def _new_axes(width_in: float, height_in: float) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _svg(figure: Any, seed: str) -> str:
+def svg(figure: Any, seed: str) -> str:
     """SVG text of a figure; `seed` makes the element ids, and so the report, the same every time."""
     import matplotlib
 
@@ -69,7 +70,7 @@ def _svg(figure: Any, seed: str) -> str:
 
 def roc(curves: Sequence[Curve], target_false_alarm: float, name: str) -> str:
     """ROC curves on a logarithmic false-alarm axis with the working point marked."""
-    figure, axes = _new_axes(5.6, 3.9)
+    figure, axes = new_axes(5.6, 5.2)
     for index, curve in enumerate(curves):
         shown = curve.false_alarm > 0
         axes.plot(
@@ -83,9 +84,11 @@ def roc(curves: Sequence[Curve], target_false_alarm: float, name: str) -> str:
     axes.axvline(target_false_alarm, color=MUTED, linewidth=1, linestyle=":")
     axes.annotate(
         f"working point\n{target_false_alarm:g} a pixel",
-        (target_false_alarm, 0.03),
-        xytext=(4, 0),
+        (target_false_alarm, 0.99),
+        xytext=(-4, 0),
         textcoords="offset points",
+        ha="right",
+        va="top",
         color=MUTED,
         fontsize=8,
     )
@@ -94,13 +97,13 @@ def roc(curves: Sequence[Curve], target_false_alarm: float, name: str) -> str:
     axes.set_ylim(0, 1.01)
     axes.set_xlabel("false alarms per pixel", color=INK, fontsize=9)
     axes.set_ylabel("recall of vacancies", color=INK, fontsize=9)
-    axes.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1.0, 0.1))
-    return _svg(figure, f"roc-{name}")
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
+    return svg(figure, f"roc-{name}")
 
 
 def recall_bars(rows: Sequence[tuple[str, float, float, float]], name: str) -> str:
     """Recall with its interval, one row a method: (label, recall, low, high)."""
-    figure, axes = _new_axes(5.6, 0.42 * len(rows) + 0.8)
+    figure, axes = new_axes(5.6, 0.42 * len(rows) + 0.8)
     positions = np.arange(len(rows))[::-1]
     for position, (_, recall, low, high) in zip(positions, rows, strict=True):
         axes.plot([low, high], [position, position], color=SERIES[0], linewidth=2.2, solid_capstyle="butt")
@@ -116,10 +119,24 @@ def recall_bars(rows: Sequence[tuple[str, float, float, float]], name: str) -> s
     axes.set_yticks(positions, [row[0] for row in rows], fontsize=9)
     axes.set_xlim(0, 1.12)
     axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.set_xlabel(
-        "recall at the working point, 95 % bootstrap interval over specimens", color=INK, fontsize=9
+    axes.set_xlabel("recall, with its 95 % bootstrap interval over specimens", color=INK, fontsize=9)
+    return svg(figure, f"recall-{name}")
+
+
+def scale_bar(axes: Any, shape: tuple[int, ...], bar_nm: float, pixel_nm: float, font_pt: float) -> None:
+    """A labelled bar in the lower left corner of a picture of `shape` (H, W), edged to show on any ground."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patheffects import withStroke
+
+    height, width = shape
+    left, base = 0.04 * width, 0.955 * height
+    bar = Line2D([left, left + bar_nm / pixel_nm], [base, base], color="white", linewidth=3)
+    bar.set_path_effects([withStroke(linewidth=5, foreground="black")])
+    axes.add_line(bar)
+    text = axes.text(
+        left, base - 0.015 * height, f"{bar_nm:g} nm", color="white", fontsize=font_pt, va="bottom"
     )
-    return _svg(figure, f"recall-{name}")
+    text.set_path_effects([withStroke(linewidth=2, foreground="black")])
 
 
 def scan(frame: NDArray[np.float32], marks: Marks, pixel_size_A: float) -> str:
@@ -128,14 +145,13 @@ def scan(frame: NDArray[np.float32], marks: Marks, pixel_size_A: float) -> str:
     `frame` is (H, W) detector counts in [0, 1).
     """
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
     height, width = frame.shape
     figure = Figure(figsize=(4.2, 4.2 * height / width), dpi=110)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     low, high = np.percentile(frame, (0.5, 99.7))
     axes.imshow(frame, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="nearest")
-    radius = max(7.0, 90.0 / max(height, width) * 6)
+    radius = max(9.0, 90.0 / max(height, width) * 6)
     for points, color, marker in (
         (marks.found, "#2fbf71", "o"),
         (marks.missed, "#ff5d5d", "o"),
@@ -152,10 +168,7 @@ def scan(frame: NDArray[np.float32], marks: Marks, pixel_size_A: float) -> str:
                 edgecolors=color,
                 linewidths=1.6,
             )
-    bar_A = 10.0
-    left, top = 0.04 * width, 0.95 * height
-    axes.add_line(Line2D([left, left + bar_A / pixel_size_A], [top, top], color="white", linewidth=3))
-    axes.text(left, top - 0.02 * height, f"{bar_A / 10:g} nm", color="white", fontsize=9, va="bottom")
+    scale_bar(axes, frame.shape, 1.0, pixel_size_A / 10, 9)
     axes.set_xlim(-0.5, width - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
     axes.set_axis_off()

@@ -8,14 +8,16 @@ from typing import Any
 
 from dwell.report import figures
 from dwell.report.collect import RUNGS, ReportData
+from dwell.report.loop import design_digest
+from dwell.report.loop_page import footer_evidence, loop_page
 from dwell.report.marks import marks
 
 #: How the methods of the evaluation are named on the page, in their order.
 METHODS: Mapping[str, str] = {
     "float": "network, float",
-    "quantized": "network, quantized (as in the design)",
-    "template": "normalised matched template",
-    "log": "Laplacian of Gaussian",
+    "quantized": "network, quantized",
+    "matched_template": "matched template",
+    "laplacian_of_gaussian": "Laplacian of Gaussian",
     "intensity": "intensity threshold",
 }
 SETS: Mapping[str, str] = {"linear": "Linear imaging model", "prism": "abTEM PRISM multislice"}
@@ -52,6 +54,8 @@ def page(data: ReportData) -> dict[str, Any]:
         "board_name": design["board"],
         "evidence_text": _evidence(data.synthesis),
         "rungs": [_rung(number, what, data.rungs.get(number)) for number, what in RUNGS.items()],
+        "run": loop_page(data.loop, design_digest(data.manifests["convert"])) if data.loop else None,
+        "footer": footer_evidence(data.loop),
         "stages": [_stage(name, manifest) for name, manifest in data.manifests.items()],
     }
 

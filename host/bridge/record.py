@@ -314,7 +314,9 @@ def open_record(path: Path) -> Record:
     try:
         try:
             stream = h5py.File(path, "r")
-        except OSError:
+        except OSError as error:
+            if "truncated" in str(error):
+                raise  # HDF5 would wait for the missing end for ever
             stream = h5py.File(path, "r", libver="latest", swmr=True)  # its writer runs, or was killed
         with stream as f:
             if f.attrs.get("format") != FORMAT:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -14,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from dwell import plugins
-from dwell.errors import ConfigError, InterruptedByUserError
+from dwell.errors import ConfigError, DwellError, InterruptedByUserError
 from dwell.hls.design import Design
-from dwell.host.bridge.analysis import compare
 from dwell.host.bridge.board import Board
 from dwell.host.bridge.commands import Budget, Policy
 from dwell.host.bridge.loop import COUNTERS, Bridge, RunPlan, RunResult
-from dwell.host.bridge.record import Record, Recorder, RecordHeader, open_record
+from dwell.host.bridge.record import Recorder, RecordHeader, open_record
 from dwell.host.bridge.stopping import StopRequest
+from dwell.host.bridge.summary import compare_record, keep_summary
 from dwell.host.bridge.threshold import threshold_code
 from dwell.host.instruments.protocol import Instrument, ScanRequest
 from dwell.project import BridgeSection, Project, load_project
@@ -58,25 +57,32 @@ def run_command(args: Mapping[str, Any]) -> dict[str, Any]:
     link = plugins.load_plugin(plugins.BOARD_LINKS, kind, place="--board")
     settings = settle(project)
     code = _threshold(settings, design, latest / "data" / "val.npz")
-    with StopRequest(Path(args["stop_file"])) as stop:
-        result, comparison = run_experiment(
-            lambda: open_instrument(project, args["instrument"], Path(args["instrument_python"]), work),
-            lambda: link.open(design, target, work),
-            open_policy(project),
-            settings,
-            code,
-            Path(args["out"]),
-            stop,
-            seed=project.seed,
-            about={"project": project.name, "design": design.name},
-        )
+    out, asked = Path(args["out"]), str(args["board"] or DEFAULT_BOARD)
+    try:
+        with StopRequest(Path(args["stop_file"])) as stop:
+            result, _ = run_experiment(
+                lambda: open_instrument(project, args["instrument"], Path(args["instrument_python"]), work),
+                lambda: link.open(design, target, work),
+                open_policy(project),
+                settings,
+                code,
+                out,
+                stop,
+                seed=project.seed,
+                about={"project": project.name, "design": design.name},
+            )
+    except Exception:
+        with contextlib.suppress(DwellError):  # there may be no record; what went wrong first is what is told
+            keep_summary(out, asked)
+        raise
+    summary = keep_summary(out, asked)
     if result.stopped == "stopped: asked to":
         raise InterruptedByUserError(
             "stopped on request: the beam is blanked and the record is whole",
-            hint=f"the record is {args['out']}",
-            place=str(args["out"]),
+            hint=f"the record is {out}",
+            place=str(out),
         )
-    return _summary(result, comparison, Path(args["out"]), str(args["board"] or DEFAULT_BOARD))
+    return summary
 
 
 def settle(project: Project) -> BridgeSection:
@@ -167,7 +173,12 @@ def run_experiment(
 
 def _about(instrument: Instrument) -> dict[str, Any]:
     info = instrument.info
-    return {"name": info.name, "simulated": info.simulated, "versions": dict(info.versions)}
+    return {
+        "name": info.name,
+        "simulated": info.simulated,
+        "shares_clock": info.shares_clock,
+        "versions": dict(info.versions),
+    }
 
 
 def software_versions() -> dict[str, str]:
@@ -177,40 +188,3 @@ def software_versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
-
-
-def compare_record(record: Record) -> dict[str, Any] | None:
-    """The comparison of a record's spectra as JSON; None with too few of them."""
-    found = compare(record.energies_eV, record.spectra_for("event"), record.spectra_for("reference"))
-    return asdict(found) if found is not None else None
-
-
-def distribution(values: Sequence[float]) -> dict[str, float | int]:
-    """Count, median, 5th and 95th percentile and greatest of some measurements."""
-    if not values:
-        return {"n": 0}
-    low, middle, high = (float(v) for v in np.percentile(np.asarray(values), (5, 50, 95)))
-    return {"n": len(values), "p5": low, "median": middle, "p95": high, "max": float(max(values))}
-
-
-def _summary(
-    result: RunResult, comparison: Mapping[str, Any] | None, out: Path, board: str
-) -> dict[str, Any]:
-    counts = result.counters
-    about = open_record(out).attributes
-    return {
-        "frames": counts["frames"],
-        "triggers": counts["triggers"],
-        "actions": counts["commands"],
-        "dropped": counts["pixels_dropped"] + counts["events_dropped"] + counts["rows_lost"],
-        "decision_us": json.loads(about["board"])["decision_us"],
-        "board": board,
-        "evidence": json.loads(about["board"])["evidence"],
-        "counters": dict(counts),
-        "event_to_command_ms": distribution(result.event_to_command_ms),
-        "first_event_to_command_ms": distribution(result.first_event_to_command_ms),
-        "row_to_event_ms": distribution(result.row_to_event_ms),
-        "sulphur": comparison,
-        "stopped": result.stopped,
-        "record": str(out),
-    }
