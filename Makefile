@@ -39,7 +39,7 @@ demo:
 	$(MAKE) --no-print-directory install; \
 	installed=$$(date +%s); \
 	$(DWELL) build $(DEMO) --jobs $(JOBS); \
-	if [ ! -e $(DEMO)/.dwell/runs/demo.json ] || [ $(DEMO)/.dwell/latest/convert -nt $(DEMO)/.dwell/runs/demo.json ]; then \
+	if ! grep -qs '"stopped": ""' $(DEMO)/.dwell/runs/demo.json || [ $(DEMO)/.dwell/latest/convert -nt $(DEMO)/.dwell/runs/demo.json ]; then \
 	  rm -f $(DEMO)/.dwell/runs/demo.*; \
 	  $(DWELL) bridge $(DEMO) --board sim --out $(DEMO)/.dwell/runs/demo.h5; \
 	fi; \

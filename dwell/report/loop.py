@@ -91,7 +91,7 @@ class Loop:
 
 def summary_of(record: Path) -> Path:
     """Where the summary of a record is."""
-    return record.with_name(record.name + ".json")
+    return record.with_suffix(".json")
 
 
 def newest_run(runs: Path) -> Path | None:

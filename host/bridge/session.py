@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from dwell import plugins
-from dwell.errors import ConfigError, DwellError, InterruptedByUserError
+from dwell.errors import ConfigError, InterruptedByUserError
 from dwell.hls.design import Design
 from dwell.host.bridge.board import Board
 from dwell.host.bridge.commands import Budget, Policy
 from dwell.host.bridge.loop import COUNTERS, Bridge, RunPlan, RunResult
 from dwell.host.bridge.record import Recorder, RecordHeader, open_record
 from dwell.host.bridge.stopping import StopRequest
-from dwell.host.bridge.summary import compare_record, keep_summary
+from dwell.host.bridge.summary import compare_record, keep_summary, summary_path
 from dwell.host.bridge.threshold import threshold_code
 from dwell.host.instruments.protocol import Instrument, ScanRequest
 from dwell.project import BridgeSection, Project, load_project
@@ -48,16 +48,13 @@ def run_command(args: Mapping[str, Any]) -> dict[str, Any]:
                 hint=f"run `dwell build {project.root}` first",
                 place=str(latest / stage),
             )
-    if Path(args["out"]).exists():
-        raise ConfigError(
-            f"{args['out']} exists", hint="a record is never overwritten", place=str(args["out"])
-        )
+    out, asked = Path(args["out"]), str(args["board"] or DEFAULT_BOARD)
+    _check_free(out)
     design = Design.load(latest / "convert")
-    kind, _, target = str(args["board"] or DEFAULT_BOARD).partition(":")
+    kind, _, target = asked.partition(":")
     link = plugins.load_plugin(plugins.BOARD_LINKS, kind, place="--board")
     settings = settle(project)
     code = _threshold(settings, design, latest / "data" / "val.npz")
-    out, asked = Path(args["out"]), str(args["board"] or DEFAULT_BOARD)
     try:
         with StopRequest(Path(args["stop_file"])) as stop:
             result, _ = run_experiment(
@@ -72,7 +69,7 @@ def run_command(args: Mapping[str, Any]) -> dict[str, Any]:
                 about={"project": project.name, "design": design.name},
             )
     except Exception:
-        with contextlib.suppress(DwellError):  # there may be no record; what went wrong first is what is told
+        with contextlib.suppress(Exception):  # there may be no record; what went wrong first is what is told
             keep_summary(out, asked)
         raise
     summary = keep_summary(out, asked)
@@ -83,6 +80,19 @@ def run_command(args: Mapping[str, Any]) -> dict[str, Any]:
             place=str(out),
         )
     return summary
+
+
+def _check_free(out: Path) -> None:
+    """Raise `ConfigError` if a record at `out` and its summary would overwrite something, or each other."""
+    if summary_path(out) == out:
+        raise ConfigError(
+            f"{out} is where the summary goes", hint="give the record a name ending in .h5", place=str(out)
+        )
+    for path in (out, summary_path(out)):
+        if path.exists():
+            raise ConfigError(
+                f"{path} exists", hint="no run is ever overwritten: give another name", place=str(path)
+            )
 
 
 def settle(project: Project) -> BridgeSection:

@@ -22,8 +22,8 @@ from dwell.host.bridge.record import Record, open_record
 
 
 def summary_path(record: Path) -> Path:
-    """Where a record's summary is: beside it, `.json` appended to its name."""
-    return record.with_name(record.name + ".json")
+    """Where a record's summary is: beside it, as `.json`."""
+    return record.with_suffix(".json")
 
 
 def keep_summary(record: Path, board: str) -> dict[str, Any]:

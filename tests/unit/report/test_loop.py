@@ -206,7 +206,7 @@ def test_the_design_is_named_as_boards_name_it(built: Path) -> None:
 
 
 def test_core_and_bridge_agree_where_the_summary_is(tmp_path: Path) -> None:
-    assert summary_of(tmp_path / "a.b.h5") == summary_path(tmp_path / "a.b.h5") == tmp_path / "a.b.h5.json"
+    assert summary_of(tmp_path / "a.b.h5") == summary_path(tmp_path / "a.b.h5") == tmp_path / "a.b.json"
 
 
 # ---- the page
@@ -230,7 +230,7 @@ def test_the_page_has_the_section_of_the_newest_run(built: Path, runs: Path, tmp
 
 
 def test_without_a_run_there_is_no_section(built: Path, runs: Path, tmp_path: Path) -> None:
-    (runs / "x.h5.json").write_text("{}")  # its record is gone
+    (runs / "x.json").write_text("{}")  # its record is gone
     result, page = _page(built, tmp_path / "page.html")
     assert result["run"] is None and "The loop at work" not in page
 
@@ -375,7 +375,7 @@ def test_a_record_of_another_format_is_an_error(runs: Path) -> None:
 def test_the_summary_is_whole_or_absent(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run.h5", status="stopped: asked to", counters={"rows_lost": 2})
     summary = json.loads(summary_path(path).read_text())
-    assert sorted(item.name for item in tmp_path.iterdir()) == ["run.h5", "run.h5.json"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["run.h5", "run.json"]
     assert summary["stopped"] == "stopped: asked to" and summary["dropped"] == 2
     assert (summary["frames"], summary["triggers"], summary["actions"]) == (FRAMES, len(EVENTS), 6)
     assert summary["evidence"] == "simulated" and summary["instrument_simulated"] is True
