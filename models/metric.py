@@ -66,10 +66,13 @@ def decide(
     """Sort the scores (N, h, w) of N frames by truth.
 
     `features` (M, 3) rows (frame, y, x) in frame pixels, `specimen` (N,). `window` is the side of the input window
-    of one decision. Raises `ValueError` when the shapes do not agree.
+    of one decision. Raises `ValueError` when the shapes do not agree or a score is not a number.
     """
     if scores.ndim != 3 or specimen.shape != (len(scores),):
         raise ValueError(f"scores {scores.shape} and specimens {specimen.shape} do not agree")
+    if np.isnan(scores).any():
+        k, i, j = (int(v) for v in np.argwhere(np.isnan(scores))[0])
+        raise ValueError(f"the score of frame {k} at decision pixel ({i}, {j}) is not a number")
     _, h, w = scores.shape
     frame = features[:, 0].astype(np.int64)
     point = features[:, 1:].astype(np.float64) - (window - 1) // 2  # in decision pixels
@@ -142,14 +145,20 @@ def bootstrap(decisions: Decisions, rate: float, *, draws: int, seed: int) -> Fl
     differences between two detectors on one set can be taken draw by draw."""
     weights = draw_weights(decisions.specimens, draws, seed)
     pixels = np.bincount(decisions.clean_specimen, minlength=decisions.specimens)
-    order, tail = _tail(decisions, rate, int(weights.max()))
+    keep = int(np.ceil(10 * rate * len(decisions.clean))) + 100
+    order, tail = _best(decisions, keep)
     owners = decisions.clean_specimen[order]
     feature_order = np.sort(decisions.feature)
     rank = np.argsort(decisions.feature, kind="stable")
     out = np.empty(draws)
     for k, weight in enumerate(weights):
         allowed = np.floor(rate * (weight @ pixels) + 1e-9)
-        over = np.flatnonzero(np.cumsum(weight[owners]) > allowed)
+        fired = np.cumsum(weight[owners])
+        while fired[-1] <= allowed and len(order) < len(decisions.clean):
+            order, tail = _best(decisions, 10 * len(order))
+            owners = decisions.clean_specimen[order]
+            fired = np.cumsum(weight[owners])
+        over = np.flatnonzero(fired > allowed)
         limit = tail[over[0]] if len(over) else -np.inf  # the best score that must not fire
         first = np.searchsorted(feature_order, limit, side="right")
         counts = weight[decisions.feature_specimen[rank]]
@@ -158,13 +167,9 @@ def bootstrap(decisions: Decisions, rate: float, *, draws: int, seed: int) -> Fl
     return out[np.isfinite(out)]
 
 
-def _tail(decisions: Decisions, rate: float, most: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Indices and scores of the clean pixels that any draw's threshold can depend on, best first.
-
-    A draw allows at most rate x (all its pixels) of them to fire; the largest specimens drawn everywhere bound that
-    from above, and specimens that are not drawn must be skipped, so the tail is kept generously long.
-    """
-    keep = min(len(decisions.clean), int(np.ceil(50 * rate * len(decisions.clean))) * max(most, 1) + 1000)
+def _best(decisions: Decisions, keep: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Indices and scores of the `keep` highest clean pixels (all, if there are fewer), highest first."""
+    keep = min(keep, len(decisions.clean))
     part = np.argpartition(decisions.clean, len(decisions.clean) - keep)[len(decisions.clean) - keep :]
     order = part[np.argsort(-decisions.clean[part], kind="stable")]
     return order, decisions.clean[order]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -233,8 +233,11 @@ def tune(
     passes: int = 2,
     progress: Callable[[str], None] | None = None,
 ) -> Tuned:
-    """Coordinate search from the best start: each setting in turn over its grid, the others held, `passes` times or until nothing
-    changes. Ranked by recall at `rate` on the validation set, ties by recall at 10 and 100 times that rate."""
+    """Coordinate search from the best start: each setting in turn over its grid, the others held.
+
+    `passes` times, or until nothing changes. Ranked by recall at `rate` on the validation set, ties by recall at 10
+    and 100 times that rate.
+    """
     seen: dict[tuple[float, ...], tuple[float, ...]] = {}
 
     def value(choice: Choice) -> tuple[float, ...]:

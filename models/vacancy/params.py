@@ -71,7 +71,7 @@ class SetsParams(_Section):
     """Sizes of the data sets, in simulated specimens; no specimen is in two sets."""
 
     frame_px: int = Field(60, ge=24, le=60)  # side of every frame; the PRISM images hold no larger one
-    train_specimens: int = Field(600, ge=2)
+    train_specimens: int = Field(3000, ge=2)
     train_vacancy_fraction: Range = (0.05, 0.20)  # more than in the other sets, to learn more from a frame
     val_specimens: int = Field(240, ge=2)
     test_specimens: int = Field(600, ge=2)
@@ -89,10 +89,10 @@ class TrainingParams(_Section):
     """
 
     starts: int = Field(4, ge=1)  # random initialisations tried; so small a network depends on its own
-    start_epochs: int = Field(4, ge=1)  # for each; the one with the lowest loss is trained on
-    epochs: int = Field(32, ge=1)
+    start_epochs: int = Field(1, ge=1)  # for each; the one with the lowest loss is trained on
+    epochs: int = Field(12, ge=1)
     frames_per_batch: int = Field(2, ge=1)
-    learning_rate: float = Field(6e-3, gt=0.0)  # the peak of a one-cycle schedule
+    learning_rate: float = Field(4e-3, gt=0.0)  # the peak of a one-cycle schedule
     positive_weight: float = Field(1.0, gt=0.0)
     focal_gamma: float = Field(0.0, ge=0.0)
     positive_radius_A: float = Field(0.4, gt=0.0)

@@ -3,11 +3,11 @@
 An offline tool. It needs abTEM (GPL-3.0-or-later), so it runs in an environment of its own (`envs/abtem.txt`) and
 nothing in dwell imports it; dwell reads only the file it wrote:
 
-    python -m venv abtem && abtem/bin/pip install -r envs/abtem.txt
+    dwell env sync abtem
     PYTHONPATH=<folder in which `dwell` is importable> OMP_NUM_THREADS=1 \\
-        abtem/bin/python models/vacancy/recipe/make_prism.py --work SCRATCH --out models/vacancy/prism_haadf.npz
+        .envs/abtem-*/bin/python models/vacancy/recipe/make_prism.py --work SCRATCH --out models/vacancy/prism_haadf.npz
 
-About 17 s a specimen on one core. One file a specimen is left in SCRATCH, so that a stopped run goes on.
+10 to 17 s a specimen on one core. One file a specimen is left in SCRATCH, so that a stopped run goes on.
 
 Method: Ophus, *Adv. Struct. Chem. Imaging* 3 (2017) 13 (PRISM); Madsen, Susi, *Open Res. Europe* 1 (2021) 24 (abTEM).
 80 kV, 30 mrad, aberrations corrected up to the defocus, 60-180 mrad, Kirkland's potentials, static lattice, a point
