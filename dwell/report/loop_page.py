@@ -100,7 +100,7 @@ def _text(loop: Loop, about: str) -> str:
     if loop.cut_off:
         text += " The record was never closed: the run was killed. What it had written is shown."
     elif loop.status != "complete":
-        text += f" It ended early: {loop.status.removeprefix('stopped: ')}."
+        text += f" It was stopped: {loop.status.removeprefix('stopped: ')}."
     return text
 
 
@@ -167,8 +167,7 @@ def _compared(spectra: Spectra) -> str:
     return (
         f"Sulphur edge above background, {low:g} to {high:g} eV: {found['events']:.1f} ± "
         f"{found['events_error']:.1f} counts at events, {found['references']:.1f} ± "
-        f"{found['references_error']:.1f} at perfect columns; {abs(found['sigmas']):.1f} standard errors apart. "
-        "The places were chosen from events and image alone."
+        f"{found['references_error']:.1f} at perfect columns; {abs(found['sigmas']):.1f} standard errors apart."
     )
 
 

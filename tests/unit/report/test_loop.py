@@ -264,7 +264,7 @@ def test_counters_that_do_not_add_up_are_shown_as_such(built: Path, runs: Path, 
 def test_a_stopped_run_says_why(built: Path, runs: Path, tmp_path: Path) -> None:
     write_run(runs / "a.h5", status="stopped: <asked> to")
     _, page = _page(built, tmp_path / "page.html")
-    assert "stopped early" in page and "It ended early: &lt;asked&gt; to." in page
+    assert "stopped early" in page and "It was stopped: &lt;asked&gt; to." in page
 
 
 # ---- a run that was killed
