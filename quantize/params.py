@@ -24,7 +24,7 @@ class BrevitasParams(Section):
 
     weight_bits: Annotated[tuple[WeightBits, ...], pydantic.BeforeValidator(_one_or_many)] = (5,)
     activation_bits: Annotated[tuple[ActivationBits, ...], pydantic.BeforeValidator(_one_or_many)] = (5,)
-    epochs: int = pydantic.Field(default=8, ge=1, le=1000)
+    epochs: int = pydantic.Field(default=3, ge=1, le=1000)
     learning_rate: float = pydantic.Field(default=4e-3, gt=0, le=1)  # the peak of its schedule
 
 
@@ -37,6 +37,6 @@ class Hgq2Params(Section):
 
     weight_bits: WeightBits = 5
     activation_bits: ActivationBits = 4
-    epochs: int = pydantic.Field(default=8, ge=1, le=1000)
+    epochs: int = pydantic.Field(default=3, ge=1, le=1000)
     learning_rate: float = pydantic.Field(default=4e-3, gt=0, le=1)  # the peak of its schedule
     beta: float = pydantic.Field(default=5e-7, ge=0, le=1)
