@@ -22,10 +22,10 @@ class BrevitasParams(Section):
     A single width stands for every layer; a list has one for each layer (`activation_bits`: each hidden one).
     """
 
-    weight_bits: Annotated[tuple[WeightBits, ...], pydantic.BeforeValidator(_one_or_many)] = (5,)
-    activation_bits: Annotated[tuple[ActivationBits, ...], pydantic.BeforeValidator(_one_or_many)] = (5,)
-    epochs: int = pydantic.Field(default=3, ge=1, le=1000)
-    learning_rate: float = pydantic.Field(default=4e-3, gt=0, le=1)  # the peak of its schedule
+    weight_bits: Annotated[tuple[WeightBits, ...], pydantic.BeforeValidator(_one_or_many)] = (7,)
+    activation_bits: Annotated[tuple[ActivationBits, ...], pydantic.BeforeValidator(_one_or_many)] = (6,)
+    epochs: int = pydantic.Field(default=7, ge=1, le=1000)
+    learning_rate: float = pydantic.Field(default=3e-3, gt=0, le=1)  # the peak of its schedule
 
 
 class Hgq2Params(Section):
@@ -35,8 +35,8 @@ class Hgq2Params(Section):
     operation a pixel adds to the loss.
     """
 
-    weight_bits: WeightBits = 5
-    activation_bits: ActivationBits = 4
-    epochs: int = pydantic.Field(default=3, ge=1, le=1000)
+    weight_bits: WeightBits = 6
+    activation_bits: ActivationBits = 6
+    epochs: int = pydantic.Field(default=7, ge=1, le=1000)
     learning_rate: float = pydantic.Field(default=4e-3, gt=0, le=1)  # the peak of its schedule
-    beta: float = pydantic.Field(default=5e-7, ge=0, le=1)
+    beta: float = pydantic.Field(default=1e-7, ge=0, le=1)

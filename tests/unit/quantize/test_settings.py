@@ -23,7 +23,7 @@ def test_brevitas_is_what_runs_when_nothing_is_said(tmp_path: Path) -> None:
     loaded = load_project(tmp_path)
     assert loaded.quantize.frontend == "brevitas"
     params = QUANTIZE.params(loaded)
-    assert params["frontend"] == "brevitas" and params["quantize"]["weight_bits"] == [5]
+    assert params["frontend"] == "brevitas" and params["quantize"]["weight_bits"] == [7]
     assert "learning_rate" in params["training"]["training"]
 
 
