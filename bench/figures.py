@@ -31,11 +31,11 @@ class Figure:
 
 
 def at_most(what: str, value: float, limit: float, unit: str, by: str) -> Figure:
-    return Figure(what, f"{value:,g} {unit}", f"≤ {limit:,g}", value <= limit, by)
+    return Figure(what, f"{value:,} {unit}", f"≤ {limit:,g}", value <= limit, by)
 
 
 def at_least(what: str, value: float, limit: float, unit: str, by: str) -> Figure:
-    return Figure(what, f"{value:,g} {unit}", f"≥ {limit:,g}", value >= limit, by)
+    return Figure(what, f"{value:,} {unit}", f"≥ {limit:,.0f}", value >= limit, by)
 
 
 def read(latest: Path, stage: str, file: str) -> dict[str, Any]:
