@@ -66,8 +66,12 @@ lint: install
 	rm -rf build/lint/tree/dwell/{models,quantize,firmware,sim,host}
 	cd build/lint/tree && $(abspath $(BUILD_PY)) -m mypy --config-file ../../../pyproject.toml --cache-dir ../../../.mypy_cache dwell
 
-bench: install
-	set -- bench/*.py; for script do echo "== $$script"; $(BUILD_PY) "$$script"; done
+bench: demo
+	$(BUILD_PY) bench/recall.py --project $(DEMO)
+	$(BUILD_PY) bench/resources.py --design $(DEMO)/.dwell/latest/convert
+	$(BUILD_PY) bench/simulation_speed.py $(DEMO)/.dwell/latest/convert
+	$(BUILD_PY) bench/board.py $(DEMO)/.dwell/latest/convert
+	$(BUILD_PY) bench/loop_latency.py $(DEMO)/.dwell/runs/demo.h5
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis examples/*/.dwell
