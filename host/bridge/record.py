@@ -116,7 +116,8 @@ class Recorder:
         h5py = _h5py()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = h5py.File(path, "x", libver="latest")
+            # The first format with single-writer mode: a newer one would shut out readers with an older HDF5.
+            self._file = h5py.File(path, "x", libver=("v110", "v110"))
         except FileExistsError as error:
             raise ConfigError(
                 f"{path} exists", hint="give another name; a record is never overwritten", place=str(path)
