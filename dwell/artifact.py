@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,14 @@ class Artifact:
                 f"artifact {self.path.name} has no file '{name}'", hint=hint, place=str(self.path)
             )
         return path
+
+
+def write_rung(directory: Path, rung: Mapping[str, Any]) -> None:
+    """Write what a rung of the ladder found, `rungs/<n>.json`, into an artifact; `n` is its own `rung`."""
+    folder = directory / "rungs"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(rung, indent=1, sort_keys=True, allow_nan=False)
+    (folder / f"{rung['rung']}.json").write_text(text + "\n")
 
 
 def file_digest(path: Path) -> str:

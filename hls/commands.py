@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dwell.artifact import write_atomic_dir
+from dwell.artifact import write_atomic_dir, write_rung
 from dwell.errors import ConfigError, NotBuiltYetError
 from dwell.hls.backends import HLS4ML, check_backend, parse_input_type
 from dwell.hls.commands_synth import synthesize as synthesize
 from dwell.hls.frontends.network import QuantizedNetwork, network_from_artifact, network_from_file
-from dwell.hls.gate import climb, write_rung
+from dwell.hls.gate import climb
 from dwell.hls.qmodel import QModel
 from dwell.hls.rtl import RtlOptions, write_design
 from dwell.hls.rtl.names import identifier
@@ -49,7 +49,7 @@ def convert(args: Mapping[str, Any]) -> dict[str, Any]:
             result = _hls4ml(model, network, io, board.part, folder)
         else:
             result = _rtl(model, io, board.name, folder)
-        write_rung(rung, folder)
+        write_rung(folder, rung)
     return {"backend": backend, **result, "design": str(out), "rungs": {"2": rung["compared"]}}
 
 

@@ -6,10 +6,8 @@ framework computes, before any back end is asked.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,13 +60,6 @@ def climb(model: QModel, network: QuantizedNetwork) -> dict[str, Any]:
             for one in done
         },
     }
-
-
-def write_rung(rung: Mapping[str, Any], out: Path) -> None:
-    """Write `rungs/<n>.json` into an artifact."""
-    folder = out / "rungs"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{rung['rung']}.json").write_text(json.dumps(rung, indent=1, sort_keys=True) + "\n")
 
 
 def compare_reference(model: QModel, network: QuantizedNetwork, arrays: Arrays) -> Comparison:

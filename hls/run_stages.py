@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
+from dwell.artifact import write_rung
 from dwell.hls.backends import parse_input_type
 from dwell.hls.design import Design
 from dwell.hls.frontends.network import network_from_artifact
-from dwell.hls.gate import climb, write_rung
+from dwell.hls.gate import climb
 from dwell.hls.synthesis import load_board
 from dwell.stage import StageContext
 
@@ -40,7 +41,7 @@ def run_convert(ctx: StageContext) -> Mapping[str, Any]:
         board=str(params["board"]),
     )
     design = write_design(model, options, ctx.out)
-    write_rung(rung, ctx.out)
+    write_rung(ctx.out, rung)
     return {
         "latency_cycles": design.latency_cycles,
         "ii_cycles": design.ii_cycles,
@@ -71,7 +72,7 @@ def run_emulate(ctx: StageContext) -> Mapping[str, Any]:
     ctx.progress(0.9, "rung 3: C++ emulation")
     rung = project.compare_emulation(model, graph, EMULATED_WINDOWS)
     (ctx.out / "rung3.json").write_text(json.dumps(rung, indent=1, sort_keys=True) + "\n")
-    write_rung(rung, ctx.out)
+    write_rung(ctx.out, rung)
     return {
         "rung3_compared": rung["compared"],
         "emulation_seconds": round(time.monotonic() - begin, 1),

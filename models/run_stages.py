@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dwell import plugins
+from dwell.artifact import write_rung
 from dwell.models.evaluate import (
     TARGET_RATE,
     TEST_SETS,
@@ -102,8 +103,7 @@ def run_evaluate(ctx: StageContext) -> dict[str, Any]:
         galleries += gallery_of(name, frames, quantized, results[name]["quantized"].recall.threshold)
     write_evaluation(ctx.out, results, galleries)
     rung = climb_rung_1(results, float(ctx.params["max_metric_drop"]))
-    (ctx.out / "rungs").mkdir()
-    (ctx.out / "rungs" / "1.json").write_text(json.dumps(rung, indent=1, sort_keys=True) + "\n")
+    write_rung(ctx.out, rung)
     return {
         "recall": {
             name: {key: round(one.recall.recall, 4) for key, one in methods.items()}

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dwell.artifact import write_rung
+
 
 @dataclass(frozen=True)
 class RungResult:
@@ -58,8 +60,7 @@ class RungResult:
             "detail": {**self.detail, "latency_cycles": self.latency_cycles, "ii_cycles": self.ii_cycles},
         }
         write_json(directory / "simulation.json", self.to_json())
-        (directory / "rungs").mkdir(exist_ok=True)
-        write_json(directory / "rungs" / f"{self.rung}.json", rung)
+        write_rung(directory, rung)
 
 
 def write_json(path: Path, value: object) -> None:

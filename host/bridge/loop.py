@@ -73,9 +73,6 @@ class RunResult:
     """What came of a run. `stopped` is empty for one that ran to its end."""
 
     counters: dict[str, int]
-    event_to_command_ms: list[float]
-    first_event_to_command_ms: list[float]
-    row_to_event_ms: list[float]
     stopped: str = ""
 
 
@@ -98,7 +95,7 @@ class Bridge:
         self._finished_s = np.full(plan.scan.lines, np.nan)
         self._filled: set[tuple[int, int]] = set()
         self._event_rows: dict[Event, int] = {}
-        self._result = RunResult(self._counts, [], [], [])
+        self._result = RunResult(self._counts)
         self._over = False
 
     def run(self) -> RunResult:
@@ -207,8 +204,6 @@ class Bridge:
             self._event_rows[event] = self._recorder.event(event, valid=valid, row_finished_s=finished)
             self._counts["events_recorded"] += 1
             self._counts["events_invalid"] += not valid
-            if np.isfinite(finished):
-                self._result.row_to_event_ms.append((event.seen_s - finished) * 1e3)
             if valid:
                 good.append(event)
         if good:
@@ -245,12 +240,6 @@ class Bridge:
         self._counts["commands"] += 1
         self._counts["spectra"] += 1
         self._counts["electrons_on_spectra"] = round(self._budget.spent_e)
-        for seen, into in (
-            (command.event, self._result.event_to_command_ms),
-            (command.first_event, self._result.first_event_to_command_ms),
-        ):
-            if seen is not None and self._instrument.info.shares_clock:
-                into.append((spectrum.received_s - seen.seen_s) * 1e3)
 
     def _darken(self) -> DeviceError | None:
         """Blank the beam, whatever happened before; the error if that failed."""

@@ -181,9 +181,9 @@ def test_everything_is_counted_and_recorded(
 
 def test_commands_follow_events_in_time(experiment: tuple[Record, NDArray[np.float64], object]) -> None:
     """Event to command, one machine: the median within 20 ms; and times are in the order of what happened."""
-    record, _, result = experiment
-    assert np.median(result.event_to_command_ms) < 20.0  # type: ignore[attr-defined]
+    record, _, _ = experiment
     visits = record.commands[record.commands["reason"] == b"event"]
+    assert np.median(visits["received_s"] - visits["event_seen_s"]) < 20.0e-3
     assert (visits["event_seen_s"] <= visits["sent_s"]).all() and (
         visits["sent_s"] <= visits["received_s"]
     ).all()
