@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.errors import ConfigError, VerificationError
-from dwell.hls.qmodel.types import Conv2D, Dense
+from dwell.hls.qmodel.nodes import Conv2D, Dense
 from dwell.sim.dut import Dut
 from dwell.sim.workload import Frame
 

@@ -8,22 +8,9 @@ import numpy.typing as npt
 
 from dwell.errors import ConfigError
 from dwell.hls.qmodel.graph import QModel
+from dwell.hls.qmodel.nodes import Cast, Conv2D, Dense, Flatten, Input, Node, Relu, Reshape
 from dwell.hls.qmodel.ranges import Interval, accumulator_frac, node_interval
-from dwell.hls.qmodel.types import (
-    Cast,
-    Conv2D,
-    Dense,
-    FixedPoint,
-    Flatten,
-    Input,
-    Node,
-    Overflow,
-    Relu,
-    Reshape,
-    Rounding,
-    Tensor,
-    frozen_codes,
-)
+from dwell.hls.qmodel.types import FixedPoint, Overflow, Rounding, Tensor, frozen_codes
 from dwell.hls.qmodel.validate import conv_shape
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.hls.qmodel import interpret, store
+from dwell.hls.qmodel.nodes import LOCAL_NODES, Conv2D, Input, Node
 from dwell.hls.qmodel.ranges import Interval
-from dwell.hls.qmodel.types import LOCAL_NODES, Codes, Conv2D, Input, Node, Tensor
+from dwell.hls.qmodel.types import Codes, Tensor
 from dwell.hls.qmodel.validate import validate_graph
 
 

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from dwell.errors import ConfigError
 from dwell.hls.qmodel.arithmetic import cast_codes, float_to_codes
+from dwell.hls.qmodel.nodes import Cast, Conv2D, Dense, Input, Node, Relu
 from dwell.hls.qmodel.ranges import accumulator_frac
-from dwell.hls.qmodel.types import Cast, Codes, Conv2D, Dense, Input, Node, Relu, Tensor
+from dwell.hls.qmodel.types import Codes, Tensor
 from dwell.hls.qmodel.validate import conv_shape
 
 if TYPE_CHECKING:

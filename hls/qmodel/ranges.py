@@ -7,19 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dwell.hls.qmodel.types import (
-    Cast,
-    Conv2D,
-    Dense,
-    FixedPoint,
-    Flatten,
-    Input,
-    Node,
-    Overflow,
-    Relu,
-    Rounding,
-    Tensor,
-)
+from dwell.hls.qmodel.nodes import Cast, Conv2D, Dense, Flatten, Input, Node, Relu
+from dwell.hls.qmodel.types import FixedPoint, Overflow, Rounding, Tensor
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dwell.errors import ConfigError
+from dwell.hls.qmodel import nodes as n
 from dwell.hls.qmodel import types as t
 
 if TYPE_CHECKING:
@@ -58,25 +59,25 @@ def _array_out(arrays: dict[str, t.Codes], key: str, array: t.Codes) -> dict[str
     return {"array": key, "shape": list(array.shape), "sha256": hashlib.sha256(raw).hexdigest()}
 
 
-def _node_out(node: t.Node, arrays: dict[str, t.Codes]) -> dict[str, Any]:
+def _node_out(node: n.Node, arrays: dict[str, t.Codes]) -> dict[str, Any]:
     out: dict[str, Any] = {
         "kind": type(node).__name__,
         "name": node.name,
         "inputs": list(node.inputs),
         "output": node.output,
     }
-    if isinstance(node, t.Input):
+    if isinstance(node, n.Input):
         out |= {"rounding": str(node.rounding), "overflow": str(node.overflow)}
-    elif isinstance(node, t.Cast):
+    elif isinstance(node, n.Cast):
         out |= {"rounding": str(node.rounding), "overflow": str(node.overflow)}
         out["types"] = [_type_out(kind) for kind in node.types]
-    elif isinstance(node, t.Reshape):
+    elif isinstance(node, n.Reshape):
         out["shape"] = list(node.shape)
-    elif isinstance(node, t.Conv2D | t.Dense):
+    elif isinstance(node, n.Conv2D | n.Dense):
         out["weight"] = _array_out(arrays, f"{node.name}/weight", node.weight)
         out["bias"] = _array_out(arrays, f"{node.name}/bias", node.bias)
         out |= {"weight_type": _type_out(node.weight_type), "bias_frac": node.bias_frac}
-        if isinstance(node, t.Conv2D):
+        if isinstance(node, n.Conv2D):
             out |= {
                 "stride": list(node.stride),
                 "dilation": list(node.dilation),
@@ -257,7 +258,7 @@ def _array_in(value: object, archive: zipfile.ZipFile) -> t.Codes:
     return np.asarray(array, dtype=np.int64)
 
 
-def _node_in(body: dict[str, Any], archive: zipfile.ZipFile) -> t.Node:
+def _node_in(body: dict[str, Any], archive: zipfile.ZipFile) -> n.Node:
     kind = _str(body, "kind")
     name, inputs, output = _str(body, "name"), _strings(body.get("inputs")), _str(body, "output")
     if kind in ("Conv2D", "Dense"):
@@ -266,11 +267,11 @@ def _node_in(body: dict[str, Any], archive: zipfile.ZipFile) -> t.Node:
         if abs(bias_frac) > t.MAX_WIDTH:
             raise _DamagedError(f"a bias of {bias_frac} fraction bits")
         if kind == "Dense":
-            return t.Dense(name, inputs, output, weight, weight_type, bias, bias_frac)
+            return n.Dense(name, inputs, output, weight, weight_type, bias, bias_frac)
         stride, dilation, padding = _pair(body, "stride"), _pair(body, "dilation"), _four(body, "padding")
-        return t.Conv2D(name, inputs, output, weight, weight_type, bias, bias_frac, stride, dilation, padding)
+        return n.Conv2D(name, inputs, output, weight, weight_type, bias, bias_frac, stride, dilation, padding)
     if kind == "Input":
-        return t.Input(
+        return n.Input(
             name, inputs, output, t.Rounding(_str(body, "rounding")), t.Overflow(_str(body, "overflow"))
         )
     if kind == "Cast":
@@ -278,11 +279,11 @@ def _node_in(body: dict[str, Any], archive: zipfile.ZipFile) -> t.Node:
         if not kinds:
             raise _DamagedError(f"{name} casts to no type")
         rounding, overflow = t.Rounding(_str(body, "rounding")), t.Overflow(_str(body, "overflow"))
-        return t.Cast(name, inputs, output, kinds, rounding, overflow)
-    simple: dict[str, Callable[[], t.Node]] = {
-        "Relu": lambda: t.Relu(name, inputs, output),
-        "Flatten": lambda: t.Flatten(name, inputs, output),
-        "Reshape": lambda: t.Reshape(name, inputs, output, _ints(body, "shape")),
+        return n.Cast(name, inputs, output, kinds, rounding, overflow)
+    simple: dict[str, Callable[[], n.Node]] = {
+        "Relu": lambda: n.Relu(name, inputs, output),
+        "Flatten": lambda: n.Flatten(name, inputs, output),
+        "Reshape": lambda: n.Reshape(name, inputs, output, _ints(body, "shape")),
     }
     if kind not in simple:
         raise _DamagedError(f"a node of unknown kind {kind!r}")

@@ -1,7 +1,7 @@
-"""What an integer graph is made of: fixed-point types, tensors and nodes.
+"""What the values of an integer graph are: codes, fixed-point types and tensors.
 
-Codes are ``int64``; a code stands for ``code * 2**-frac * scale``. Arrays are channels-last and
-have no batch axis. Everything here is frozen; arrays are made read-only when a node is built.
+Codes are ``int64``; a code stands for ``code * 2**-frac * scale + offset``. Arrays are channels-last
+and have no batch axis. Everything here is frozen.
 """
 
 from __future__ import annotations
@@ -100,12 +100,17 @@ class FixedPoint:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A value in the graph, ``code * 2**-type.frac * scale``; `scale` matters only at the two ends."""
+    """A value in the graph: a code stands for ``code * 2**-type.frac * scale + offset``.
+
+    `scale` and `offset` are one number or one per channel (last axis); they matter only at the two ends,
+    never to a code.
+    """
 
     name: str
     shape: tuple[int, ...]
     type: FixedPoint
-    scale: float = 1.0
+    scale: float | tuple[float, ...] = 1.0
+    offset: float | tuple[float, ...] = 0.0
 
 
 def frozen_codes(array: npt.ArrayLike) -> Codes:
@@ -116,112 +121,3 @@ def frozen_codes(array: npt.ArrayLike) -> Codes:
     codes = np.array(given, dtype=np.int64, order="C", copy=True)
     codes.setflags(write=False)
     return codes
-
-
-@dataclass(frozen=True)
-class Input:
-    """Float frames to codes of the output tensor's type: the first cast, on which both ends agree."""
-
-    name: str
-    inputs: tuple[str, ...]
-    output: str
-    rounding: Rounding = Rounding.TRN
-    overflow: Overflow = Overflow.SAT
-
-
-@dataclass(frozen=True, eq=False)
-class Conv2D:
-    """Convolution (correlation, as every framework has it) with an exact accumulator.
-
-    `weight` is (kh, kw, cin, cout) codes of `weight_type`, `bias` (cout,) codes with `bias_frac`
-    fraction bits; `stride` and `dilation` are (rows, columns), `padding` counts zeros at (top, bottom,
-    left, right). The output has max(input frac + weight frac, `bias_frac`) fraction bits and is wide
-    enough that nothing is lost.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    output: str
-    weight: Codes
-    weight_type: FixedPoint
-    bias: Codes
-    bias_frac: int
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", frozen_codes(self.weight))
-        object.__setattr__(self, "bias", frozen_codes(self.bias))
-
-
-@dataclass(frozen=True, eq=False)
-class Dense:
-    """Matrix product over the last axis; `weight` is (cin, cout), all else as in `Conv2D`."""
-
-    name: str
-    inputs: tuple[str, ...]
-    output: str
-    weight: Codes
-    weight_type: FixedPoint
-    bias: Codes
-    bias_frac: int
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", frozen_codes(self.weight))
-        object.__setattr__(self, "bias", frozen_codes(self.bias))
-
-
-@dataclass(frozen=True)
-class Relu:
-    """max(0, x); the output type is unsigned and has the input's fraction bits."""
-
-    name: str
-    inputs: tuple[str, ...]
-    output: str
-
-
-@dataclass(frozen=True)
-class Cast:
-    """Requantize: round, then overflow, to one type or to one type per channel (last axis).
-
-    The output tensor has the largest fraction of `types`; codes of coarser channels are shifted up
-    to it. A type of width 0 stands for a channel that is always zero.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    output: str
-    types: tuple[FixedPoint, ...]
-    rounding: Rounding
-    overflow: Overflow
-
-    @property
-    def frac(self) -> int:
-        """Fraction bits of the output."""
-        return max((t.frac for t in self.types if t.width > 0), default=max(t.frac for t in self.types))
-
-
-@dataclass(frozen=True)
-class Flatten:
-    """All axes into one, in C order (channels fastest)."""
-
-    name: str
-    inputs: tuple[str, ...]
-    output: str
-
-
-@dataclass(frozen=True)
-class Reshape:
-    """Another shape of the same codes, in C order."""
-
-    name: str
-    inputs: tuple[str, ...]
-    output: str
-    shape: tuple[int, ...]
-
-
-Node: TypeAlias = Input | Conv2D | Dense | Relu | Cast | Flatten | Reshape
-
-#: Nodes that see a neighbourhood only, so that any frame at least a window large will do.
-LOCAL_NODES = (Input, Conv2D, Relu, Cast)

@@ -8,20 +8,9 @@ from typing import NoReturn
 import numpy as np
 
 from dwell.errors import ConfigError
+from dwell.hls.qmodel.nodes import Cast, Conv2D, Dense, Flatten, Input, Node, Relu, Reshape
 from dwell.hls.qmodel.ranges import Interval, accumulator_frac, node_interval
-from dwell.hls.qmodel.types import (
-    MAX_WIDTH,
-    Cast,
-    Conv2D,
-    Dense,
-    FixedPoint,
-    Flatten,
-    Input,
-    Node,
-    Relu,
-    Reshape,
-    Tensor,
-)
+from dwell.hls.qmodel.types import MAX_WIDTH, FixedPoint, Tensor
 
 _HINT = "the graph is damaged or was built by hand: convert the network again, or widen the type named here"
 
