@@ -16,6 +16,7 @@ _ENVIRONMENT_PURPOSES = {
     "core": "the command line and Snakemake",
     "build": "training, conversion, simulation, synthesis, tests",
     "abtem": "multislice data, made once and offline",
+    "qkeras": "QKeras networks: training, and reading of .h5 files",
 }
 
 

@@ -71,9 +71,12 @@ def environment_path(lock: Lock) -> Path:
 
 
 def locate(lock: Lock) -> Environment:
-    """A lock's environment: the running interpreter if it meets the lock, else the one under the root."""
+    """A lock's environment: the running interpreter if it meets the lock, else the one under the root.
+
+    One that builds on another hides some of its packages, so it is never the running one by chance.
+    """
     running = installed_in({Path(p) for p in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))})
-    if not missing_pins(lock, running):
+    if lock.base is None and not missing_pins(lock, running):
         return Environment(lock.name, Path(sys.executable), Path(sys.prefix), lock.digest, len(lock.pins))
     path = environment_path(lock)
     return Environment(
@@ -93,4 +96,6 @@ def _why_not_ready(path: Path, lock: Lock) -> str:
         return f"dwell was installed anew since: {again}"
     if not (path / "bin" / "python").exists():
         return f"its Python is gone: {again}"
+    if lock.base is not None and missing_pins(lock.base, installed_in([Path(str(marker.get("base")))])):
+        return f"'{lock.base.name}', which it builds on, has changed or is gone: {again}"
     return ""

@@ -14,17 +14,22 @@ from dwell.errors import ConfigError, nearest
 
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;#]+)$")
 _INDEX = re.compile(r"^#\s*fallback-index:\s*(\S+)\s*$")
+_BASE = re.compile(r"^#\s*builds-on:\s*(\S+)\s*$")
 
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock file. `pins` maps normalised names to versions; `fallback_index` is for what an index lacks."""
+    """A lock file. `pins` maps normalised names to versions; `fallback_index` is for what an index lacks.
+
+    `base` is the environment whose packages are seen too, after its own; its lock enters the digest.
+    """
 
     name: str
     path: Path
     digest: str
     pins: dict[str, str]
     fallback_index: str = ""
+    base: Lock | None = None
 
 
 def normalise(name: str) -> str:
@@ -44,24 +49,29 @@ def lock_names() -> tuple[str, ...]:
     return tuple(sorted({path.stem for folder in lock_folders() for path in folder.glob("*.txt")}))
 
 
-def read_lock(name: str) -> Lock:
-    """The lock of an environment. Raises `ConfigError` for an unknown name or a line that pins nothing."""
+def read_lock(name: str, *, alone: bool = False) -> Lock:
+    """The lock of an environment. Raises `ConfigError` for an unknown name or a line that pins nothing.
+
+    `alone`: it may not build on another one.
+    """
     for folder in lock_folders():
         path = folder / f"{name}.txt"
         if path.is_file():
-            return parse_lock(name, path)
+            return parse_lock(name, path, alone=alone)
     raise ConfigError(f"there is no environment '{name}'", hint=nearest(name, lock_names()), place=name)
 
 
-def parse_lock(name: str, path: Path) -> Lock:
-    """Read one lock file: `package==version` lines and comments."""
+def parse_lock(name: str, path: Path, *, alone: bool = False) -> Lock:
+    """Read one lock file: `package==version` lines and comments; `alone` as in `read_lock`."""
     text = path.read_text(encoding="utf-8")
     pins: dict[str, str] = {}
-    index = ""
+    index = base = ""
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         found = _INDEX.match(line)
         index = found.group(1) if found else index
+        found = _BASE.match(line)
+        base = found.group(1) if found else base
         if not line or line.startswith("#"):
             continue
         pin = _PIN.match(line)
@@ -72,8 +82,20 @@ def parse_lock(name: str, path: Path) -> Lock:
                 place=f"{path}:{number}",
             )
         pins[normalise(pin.group(1))] = pin.group(2)
-    digest = hashlib.sha256("\n".join(f"{k}=={v}" for k, v in sorted(pins.items())).encode()).hexdigest()
-    return Lock(name, path, digest, pins, index)
+    if base and not alone:
+        under = read_lock(base, alone=True)
+    elif base:
+        raise ConfigError(
+            f"'{name}' builds on '{base}', and another environment builds on it",
+            hint="an environment builds on one that holds all it needs itself",
+            place=str(path),
+        )
+    else:
+        under = None
+    facts = [f"{k}=={v}" for k, v in sorted(pins.items())]
+    facts += [f"builds-on {under.name} {under.digest}"] if under else []
+    digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()
+    return Lock(name, path, digest, pins, index, under)
 
 
 def installed_in(site_folders: Iterable[Path]) -> dict[str, str]:

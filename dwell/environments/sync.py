@@ -32,6 +32,7 @@ from dwell.processes import kill_tree
 from dwell.progress import Reporter
 
 _TAIL_LINES = 15
+BASE_LINK = "dwell-builds-on.pth"
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,19 @@ class Synced:
 
 
 def sync(lock: Lock, report: Reporter) -> Synced:
-    """Make the environment of a lock if it is not whole already.
+    """Make the environment of a lock, and first the one it builds on, if they are not whole already.
 
     Raises `ToolFailedError` naming the package that could not be installed, with the log's path and tail.
     """
     started = time.monotonic()
     if locate(lock).ready:
         return Synced(locate(lock), time.monotonic() - started, made=False)
+    base = sync(lock.base, report).environment.site_packages if lock.base else None
     path = environment_path(lock)
     path.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(path.parent / f".{lock.name}.lock"):
         if not locate(lock).ready:  # another process may have made it while this one waited
-            _make(lock, path, report)
+            _make(lock, path, base, report)
             _settle(lock, path)
     return Synced(locate(lock), time.monotonic() - started, made=True)
 
@@ -65,7 +67,7 @@ def log_path(name: str) -> Path:
     return environments_root() / "logs" / f"{name}.log"
 
 
-def _make(lock: Lock, path: Path, report: Reporter) -> None:
+def _make(lock: Lock, path: Path, base: Path | None, report: Reporter) -> None:
     log = log_path(lock.name)
     log.parent.mkdir(parents=True, exist_ok=True)
     report.start(lock.name, "making the environment")
@@ -77,10 +79,13 @@ def _make(lock: Lock, path: Path, report: Reporter) -> None:
             _install(lock, path, log, report)
         report.update(lock.name, 1.0, "linking dwell")
         link_into(site_packages(path))
+        if base is not None:
+            (site_packages(path) / BASE_LINK).write_text(f"{base}\n")  # after its own: those go first
     except BaseException:
         report.end(lock.name, f"failed; log: {log}", ok=False)
         raise
     marker = {"name": lock.name, "lock": lock.digest, "source": link_digest(), "packages": len(lock.pins)}
+    marker |= {"base": str(base)} if base else {}
     temporary = path / f"{MARKER}.new"
     temporary.write_text(json.dumps(marker, indent=1) + "\n")
     temporary.replace(path / MARKER)

