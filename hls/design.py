@@ -13,10 +13,14 @@ from dwell.errors import ConfigError, DesignEditedError
 from dwell.hls.qmodel import FixedPoint, QModel
 
 DESIGN_JSON = "design.json"
-FORMAT = "dwell-design-1"
-LATENCY_DEFINITION = (
+FORMAT = "dwell-design-2"
+LATENCY_OF_WINDOWS = (
     "clock edges from the edge that accepts the window's last pixel (s_axis handshake) to the edge at which "
     "the decision's m_axis handshake can complete, sink always ready"
+)
+LATENCY_OF_FRAMES = (
+    "clock edges from the edge that accepts a frame's last beat (s_axis handshake) to the edge at which the "
+    "m_axis handshake of its last result can complete, sink always ready"
 )
 _FOLDERS = ("rtl", "qmodel")
 _HINT = "convert the network again"
@@ -24,12 +28,20 @@ _HINT = "convert the network again"
 
 @dataclass(frozen=True)
 class StreamPort:
-    """An AXI4-Stream data port: `shape` elements of `type`; a beat is `tdata_bits` wide."""
+    """An AXI4-Stream data port that carries a tensor of `shape` in C order.
+
+    A beat is `tdata_bits` wide and holds `elements` codes of `type`, packed from the lowest bit;
+    `line_beats` beats lie from one TLAST to the next, 0 where lines may be of any length. A code stands
+    for ``code * 2**-frac * scale + offset``, with one `scale` and `offset` or one for each channel.
+    """
 
     type: FixedPoint
     shape: tuple[int, ...]
     tdata_bits: int
-    scale: float
+    elements: int
+    line_beats: int
+    scale: float | tuple[float, ...]
+    offset: float | tuple[float, ...]
     layout: str
 
 
@@ -37,8 +49,10 @@ class StreamPort:
 class Design:
     """A set of Verilog files with its golden model, as `design.json` describes it.
 
-    `latency_cycles` is predicted from the structure (see `latency_definition`), `layers` are the
-    entries of `design.json`, `edited` names files that are not those that were built.
+    `latency_cycles`, `ii_cycles` (clocks a beat) and `frame_cycles` (clocks a frame; 0 where frames may be
+    of any size) are predicted from the structure (see `latency_definition`), exactly or, where not
+    `latency_exact`, as upper bounds. `layers` are the entries of `design.json`, `weights` describes what
+    can be written over AXI4-Lite, `edited` names files that are not those that were built.
     """
 
     path: Path
@@ -49,13 +63,16 @@ class Design:
     board: str
     clock_mhz: float
     latency_cycles: int
+    latency_exact: bool
     ii_cycles: int
+    frame_cycles: int
     window: tuple[int, int]
     max_width: int
     input: StreamPort
     output: StreamPort
     layers: tuple[Mapping[str, Any], ...]
     provenance: Mapping[str, str]
+    weights: Mapping[str, Any] | None = None
     edited: tuple[str, ...] = ()
 
     @property
@@ -147,9 +164,20 @@ def _port(body: Mapping[str, Any]) -> StreamPort:
         FixedPoint(bool(kind["signed"]), int(kind["width"]), int(kind["frac"])),
         tuple(int(n) for n in body["shape"]),
         int(body["tdata_bits"]),
-        float(body["scale"]),
+        int(body["elements"]),
+        int(body["line_beats"]),
+        _numbers(body["scale"]),
+        _numbers(body["offset"]),
         str(body["layout"]),
     )
+
+
+def _numbers(value: object) -> float | tuple[float, ...]:
+    if isinstance(value, list):
+        return tuple(float(v) for v in value)
+    if isinstance(value, int | float):
+        return float(value)
+    raise TypeError(f"{value!r} is not a number")
 
 
 def _parse(folder: Path, body: Mapping[str, Any], edited: tuple[str, ...]) -> Design:
@@ -163,12 +191,15 @@ def _parse(folder: Path, body: Mapping[str, Any], edited: tuple[str, ...]) -> De
         board=str(body["board"]),
         clock_mhz=float(body["clock_mhz"]),
         latency_cycles=int(body["latency_cycles"]),
+        latency_exact=bool(body["latency_exact"]),
         ii_cycles=int(body["ii_cycles"]),
+        frame_cycles=int(body["frame_cycles"]),
         window=(int(rows), int(columns)),
         max_width=int(body["max_width"]),
         input=_port(body["input"]),
         output=_port(body["output"]),
         layers=tuple(body["layers"]),
         provenance=dict(body["provenance"]),
+        weights=body["weights"],
         edited=edited,
     )

@@ -94,7 +94,7 @@ def test_an_unrolled_model_that_explodes() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"style": "folded"}, {"latency_cutoff": 0.1}, {"max_width": 1}, {"clock_mhz": 0.0}]
+    "bad", [{"style": "systolic"}, {"latency_cutoff": 0.1}, {"max_width": 1}, {"clock_mhz": 0.0}]
 )
 def test_bad_options(bad: dict[str, object]) -> None:
     with pytest.raises(ConfigError):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dwell.hls.design import FORMAT, LATENCY_DEFINITION, file_digests
+from dwell.hls.design import FORMAT, LATENCY_OF_WINDOWS, file_digests
 from dwell.hls.qmodel import FixedPoint, QModel
 from dwell.hls.qmodel.build import Builder
 from dwell.sim.dut import Dut, load_dut
@@ -44,12 +44,22 @@ def write_box3(folder: Path, verilog: str | None = None) -> Path:
 
     def port(kind: FixedPoint, shape: tuple[int, ...], bits: int) -> dict[str, object]:
         body = {"signed": kind.signed, "width": kind.width, "frac": kind.frac}
-        return {"type": body, "shape": list(shape), "tdata_bits": bits, "scale": 1.0, "layout": "a pixel"}
+        return {
+            "type": body,
+            "shape": list(shape),
+            "tdata_bits": bits,
+            "scale": 1.0,
+            "offset": 0.0,
+            "elements": 1,
+            "line_beats": 0,
+            "layout": "a pixel",
+        }
 
     body = {
         "format": FORMAT, "name": "box3", "top": "box3", "backend": "rtl", "style": "stream",
-        "board": "pynq-z2", "clock_mhz": 100.0, "latency_cycles": 3, "ii_cycles": 1,
-        "latency_definition": LATENCY_DEFINITION, "window": [3, 3], "max_width": 32,
+        "board": "pynq-z2", "clock_mhz": 100.0, "latency_cycles": 3, "ii_cycles": 1, "latency_exact": True,
+        "frame_cycles": 0, "weights": None,
+        "latency_definition": LATENCY_OF_WINDOWS, "window": [3, 3], "max_width": 32,
         "input": port(FixedPoint(False, 8, 8), (8, 8, 1), 8), "output": port(kind, (6, 6, 1), 16),
         "layers": [], "provenance": {}, "files": file_digests(folder),
     }  # fmt: skip
