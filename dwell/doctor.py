@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+import subprocess
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from dwell import plugins
@@ -18,6 +20,8 @@ _ENVIRONMENT_PURPOSES = {
     "abtem": "multislice data, made once and offline",
     "qkeras": "QKeras networks: training, and reading of .h5 files",
 }
+_HLS4ML_GROUP = "hls4ml.backends"
+_LIST_BACKENDS = "import hls4ml.backends as b; print(' '.join(['BACKENDS', *b.get_available_backends()]))"
 
 
 def diagnose() -> dict[str, Any]:
@@ -69,7 +73,40 @@ def _environments() -> list[dict[str, Any]]:
     return found
 
 
+def hls4ml_backend_reason(name: str, python: Path) -> str:
+    """Why hls4ml, as `python` has it, does not know the back end `name`; empty if it does.
+
+    A plug-in that can be imported need not have registered: where that fails, hls4ml prints a warning and
+    goes on without it.
+    """
+    try:
+        done = subprocess.run(
+            [str(python), "-c", _LIST_BACKENDS],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, errors="replace",
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"hls4ml cannot be asked: {error}"
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    known = next((line.split()[1:] for line in lines if line.startswith("BACKENDS")), None)
+    if known is None:
+        return f"hls4ml cannot be imported: {lines[-1] if lines else 'it says nothing'}"
+    if name.lower() in known:
+        return ""
+    warnings = [line.removeprefix("WARNING: ") for line in lines if f'"{name.lower()}"' in line]
+    return f"hls4ml has not registered it: {'; '.join(warnings) or 'it says nothing'}"
+
+
 def _plugins() -> list[dict[str, Any]]:
+    found = _plugin_entries()
+    environment = locate(read_lock("build"))
+    for entry in found:
+        if entry["group"] == _HLS4ML_GROUP and entry["ok"] and environment.ready:
+            entry["reason"] = hls4ml_backend_reason(entry["name"], environment.python)
+            entry["ok"] = not entry["reason"]
+    return found
+
+
+def _plugin_entries() -> list[dict[str, Any]]:
     return [
         {
             "group": plugin.group,
