@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.hls.qmodel import interpret, store
-from dwell.hls.qmodel.nodes import LOCAL_NODES, Conv2D, Input, Node
+from dwell.hls.qmodel.geometry import Geometry, frame_geometry
+from dwell.hls.qmodel.nodes import Input, Node
 from dwell.hls.qmodel.ranges import Interval
 from dwell.hls.qmodel.types import Codes, Tensor
 from dwell.hls.qmodel.validate import validate_graph
@@ -61,33 +62,33 @@ class QModel:
     def input_node(self) -> Input:
         return next(n for n in self.nodes if isinstance(n, Input))
 
-    @property
+    @cached_property
     def fully_convolutional(self) -> bool:
-        """Whether any frame at least `window` large is accepted."""
-        return all(isinstance(n, LOCAL_NODES) for n in self.nodes)
+        """Whether any frame at least `window` large is accepted.
+
+        So it is where all nodes see a neighbourhood only, and branches that meet have strided and cut the
+        frame alike.
+        """
+        return self._geometry is not None
 
     @property
     def stride(self) -> tuple[int, int]:
-        """(rows, columns) of input between neighbouring outputs, along the path to the output."""
-        rows = columns = 1
-        for node in self._path():
-            if isinstance(node, Conv2D):
-                rows, columns = rows * node.stride[0], columns * node.stride[1]
-        return rows, columns
+        """(rows, columns) of input between neighbouring outputs; (1, 1) when not fully convolutional."""
+        return (1, 1) if self._geometry is None else self._geometry.stride
 
     @property
     def window(self) -> tuple[int, int]:
         """(rows, columns) of input that one output sees; the whole frame when not fully convolutional."""
-        if not self.fully_convolutional:
+        if self._geometry is None:
             shape = self.tensors[self.input].shape
             return (shape[0], shape[1]) if len(shape) == 3 else (1, 1)
-        size, step = [1, 1], [1, 1]
-        for node in self._path():
-            if isinstance(node, Conv2D):
-                for axis in (0, 1):
-                    size[axis] += (node.weight.shape[axis] - 1) * node.dilation[axis] * step[axis]
-                    step[axis] *= node.stride[axis]
-        return size[0], size[1]
+        return self._geometry.window
+
+    @cached_property
+    def _geometry(self) -> Geometry | None:
+        if len(self.tensors[self.input].shape) != 3:
+            return None
+        return frame_geometry(self.nodes, self.output)
 
     @property
     def centre(self) -> tuple[int, int]:
@@ -97,19 +98,51 @@ class QModel:
 
     @property
     def shift(self) -> int:
-        """Fraction bits of the output: its real value is ``code * 2**-shift * scale``."""
+        """Fraction bits of the output: its real value is ``code * 2**-shift * scale + offset``."""
         return self.tensors[self.output].type.frac
 
-    def _path(self) -> tuple[Node, ...]:
-        """The nodes from the input to the output, without side branches that only quantizers watch."""
-        maker = {n.output: n for n in self.nodes}
+    # ---- structure
+
+    def maker(self, tensor: str) -> Node:
+        """The node that computes `tensor`."""
+        return self._makers[tensor]
+
+    def readers(self, tensor: str) -> tuple[Node, ...]:
+        """The nodes that read `tensor`, in order; one that reads it twice comes once."""
+        return self._readers.get(tensor, ())
+
+    def order(self) -> tuple[Node, ...]:
+        """The nodes that the output depends on, in the order of computation.
+
+        Side branches that only quantizers watch are left out.
+        """
+        wanted = {self.output}
         path: list[Node] = []
-        at: str | None = self.output
-        while at is not None:
-            node = maker[at]
-            path.append(node)
-            at = node.inputs[0] if node.inputs else None
+        for node in reversed(self.nodes):
+            if node.output in wanted:
+                path.append(node)
+                wanted.update(node.inputs)
         return tuple(reversed(path))
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether each node reads the one before it and nothing else, from the input to the output."""
+        names = [n.output for n in self.nodes]
+        return [n.inputs for n in self.nodes[1:]] == [(name,) for name in names[:-1]] and (
+            names[-1] == self.output
+        )
+
+    @cached_property
+    def _makers(self) -> Mapping[str, Node]:
+        return {node.output: node for node in self.nodes}
+
+    @cached_property
+    def _readers(self) -> Mapping[str, tuple[Node, ...]]:
+        found: dict[str, tuple[Node, ...]] = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                found[name] = (*found.get(name, ()), node)
+        return found
 
     # ---- running
 
@@ -118,11 +151,11 @@ class QModel:
         return interpret.quantize(self, x)
 
     def run(self, x: npt.ArrayLike) -> Codes:
-        """Float frames (N, H, W, C) to output codes (N, ...). Raises `ConfigError` as `quantize` does."""
+        """Float frames (N, *shape) to output codes (N, ...). Raises `ConfigError` as `quantize` does."""
         return self.run_codes(self.quantize(x))
 
     def run_codes(self, codes: npt.ArrayLike) -> Codes:
-        """Input codes (N, H, W, C) to output codes. Raises `ConfigError` for a wrong shape or code."""
+        """Input codes (N, *shape) to output codes. Raises `ConfigError` for a wrong shape or code."""
         return interpret.run_codes(self, codes)
 
     def trace(self, x: npt.ArrayLike) -> dict[str, Codes]:
@@ -136,7 +169,8 @@ class QModel:
     def to_real(self, tensor: str, codes: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Codes of `tensor` as real values."""
         kind = self.tensors[tensor]
-        return np.asarray(np.ldexp(np.asarray(codes, dtype=np.float64), -kind.type.frac) * kind.scale)
+        plain = np.ldexp(np.asarray(codes, dtype=np.float64), -kind.type.frac)
+        return np.asarray(plain * np.asarray(kind.scale) + np.asarray(kind.offset))
 
     # ---- keeping
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dwell.errors import ConfigError
-from dwell.hls.qmodel.arithmetic import cast_codes, float_to_codes
-from dwell.hls.qmodel.nodes import Cast, Conv2D, Dense, Input, Node, Relu
-from dwell.hls.qmodel.ranges import accumulator_frac
-from dwell.hls.qmodel.types import Codes, Tensor
-from dwell.hls.qmodel.validate import conv_shape
+from dwell.hls.qmodel.arithmetic import float_to_codes
+from dwell.hls.qmodel.kernels import evaluate
+from dwell.hls.qmodel.nodes import Input
+from dwell.hls.qmodel.types import Codes
 
 if TYPE_CHECKING:
     from dwell.hls.qmodel.graph import QModel
 
-#: Elements of an unfolded matrix worked on at a time: a few hundred kilobytes, so that it stays in cache.
-_CHUNK = 1 << 17
+#: Elements of the largest tensor that are worked on at a time, so that memory stays within some 100 MB.
+_BATCH = 1 << 22
 
 
 def quantize(model: QModel, x: npt.ArrayLike) -> Codes:
@@ -36,14 +36,24 @@ def quantize(model: QModel, x: npt.ArrayLike) -> Codes:
             place=model.input,
         )
     tensor, node = model.tensors[model.input], model.input_node
-    scaled = values if tensor.scale == 1.0 else values / tensor.scale
-    return float_to_codes(scaled, tensor.type, node.rounding, node.overflow)
+    if np.any(np.asarray(tensor.offset)):
+        values = values - _like(values, tensor.offset)
+    if np.any(np.asarray(tensor.scale) != 1.0):
+        values = values / _like(values, tensor.scale)
+    return float_to_codes(values, tensor.type, node.rounding, node.overflow)
+
+
+def _like(values: npt.NDArray[Any], numbers: float | tuple[float, ...]) -> npt.NDArray[Any]:
+    """`numbers` in the precision of float `values`, in which source frameworks divide as well."""
+    return np.asarray(numbers, dtype=values.dtype if values.dtype.kind == "f" else np.float64)
 
 
 def run_codes(model: QModel, codes: npt.ArrayLike) -> Codes:
     """See `QModel.run_codes`: frames are taken a few at a time, so memory stays far below that of a trace."""
     given = _check_codes(model, codes)
-    step = max(1, (1 << 20) // max(1, int(np.prod(given.shape[1:]))))
+    nominal = math.prod(model.tensors[model.input].shape)
+    largest = max(math.prod(tensor.shape) for tensor in model.tensors.values())
+    step = max(1, _BATCH * nominal // (largest * max(1, math.prod(given.shape[1:]))))
     if len(given) <= step:
         return _evaluate(model, given)[model.output]
     first = _evaluate(model, given[:step])[model.output]
@@ -92,82 +102,13 @@ def _evaluate(model: QModel, codes: Codes, keep: bool = False) -> dict[str, Code
     last[model.output] = len(model.nodes)
     live: dict[str, Codes] = {}
     for index, node in enumerate(model.nodes):
-        live[node.output] = codes if isinstance(node, Input) else _node(model, node, live[node.inputs[0]])
+        if isinstance(node, Input):
+            live[node.output] = codes
+        elif keep or node.output in last:  # else a side branch that only quantizers watch
+            sources = [model.tensors[name] for name in node.inputs]
+            given = [live[name] for name in node.inputs]
+            interval = model.intervals[node.inputs[0]]
+            live[node.output] = evaluate(node, sources, model.tensors[node.output], interval, given)
         if not keep:
             live = {name: value for name, value in live.items() if last[name] > index}
     return live
-
-
-def _node(model: QModel, node: Node, codes: Codes) -> Codes:
-    source, out = model.tensors[node.inputs[0]], model.tensors[node.output]
-    if isinstance(node, Conv2D):
-        return _conv2d(node, source, codes, _bound(model, node))
-    if isinstance(node, Dense):
-        flat = codes.reshape(-1, codes.shape[-1])
-        sums = _matmul(flat, node.weight, _bound(model, node))
-        return _finish(node, source, sums).reshape(*codes.shape[:-1], -1)
-    if isinstance(node, Relu):
-        return np.maximum(codes, 0)
-    if isinstance(node, Cast):
-        return cast_codes(codes, source.type.frac, node.types, out.type.frac, node.rounding, node.overflow)
-    return codes.reshape(len(codes), *out.shape)
-
-
-def _bound(model: QModel, node: Conv2D | Dense) -> int:
-    """Largest magnitude any partial sum of products can reach, in any order of summation."""
-    interval = model.intervals[node.inputs[0]]
-    reach = np.array(
-        [max(abs(a), abs(b)) for a, b in zip(interval.lo, interval.hi, strict=True)], dtype=object
-    )
-    flat = np.abs(node.weight).reshape(-1, len(reach), node.weight.shape[-1]).astype(object).sum(axis=0)
-    return max(int(v) for v in reach @ flat)
-
-
-def _matmul(rows: npt.NDArray[np.generic], weight: npt.NDArray[np.generic], bound: int) -> Codes:
-    """Exact product: floating point wherever `bound` proves every partial sum representable, else int64."""
-    kind = _exact_type(bound)
-    product = np.asarray(rows, dtype=kind) @ np.asarray(weight, dtype=kind)
-    return np.asarray(product, dtype=np.int64)
-
-
-def _exact_type(bound: int) -> type[np.float32] | type[np.float64] | type[np.int64]:
-    if bound < 1 << 24:
-        return np.float32
-    return np.float64 if bound < 1 << 53 else np.int64
-
-
-def _finish(node: Conv2D | Dense, source: Tensor, sums: Codes) -> Codes:
-    """Align the sums of products and the bias to the accumulator's fraction and add them."""
-    frac = accumulator_frac(node, source.type.frac)
-    up = frac - source.type.frac - node.weight_type.frac
-    aligned = sums << up if up else sums
-    return np.asarray(aligned + (node.bias << (frac - node.bias_frac)), dtype=np.int64)
-
-
-def _conv2d(node: Conv2D, source: Tensor, codes: Codes, bound: int) -> Codes:
-    kh, kw, cin, cout = node.weight.shape
-    rows, columns, _ = conv_shape(node, codes.shape[1:])
-    top, bottom, left, right = node.padding
-    kind = _exact_type(bound)
-    x = np.asarray(codes, dtype=kind)
-    if any(node.padding):
-        x = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
-    weight = np.asarray(node.weight.reshape(kh * kw * cin, cout), dtype=kind)
-    (sy, sx), (dy, dx) = node.stride, node.dilation
-    sn, sh, sw, sc = x.strides
-    taps = np.lib.stride_tricks.as_strided(
-        x,
-        (len(x), rows, columns, kh, kw, cin),
-        (sn, sh * sy, sw * sx, sh * dy, sw * dx, sc),
-        writeable=False,
-    )
-    out = np.empty((len(x), rows, columns, cout), dtype=np.int64)
-    depth = kh * kw * cin
-    frames = max(1, _CHUNK // (rows * columns * depth))
-    lines = rows if frames > 1 else max(1, _CHUNK // (columns * depth))
-    for n in range(0, len(x), frames):
-        for r in range(0, rows, lines):
-            part = taps[n : n + frames, r : r + lines].reshape(-1, depth)
-            block = out[n : n + frames, r : r + lines]
-            block[...] = _finish(node, source, np.asarray(part @ weight, dtype=np.int64)).reshape(block.shape)
-    return out

@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from dwell.hls.qmodel.nodes import Cast, Conv2D, Dense, Flatten, Input, Node, Relu
-from dwell.hls.qmodel.types import FixedPoint, Overflow, Rounding, Tensor
+from dwell.hls.qmodel.nodes import (
+    Add,
+    Affine,
+    Cast,
+    Clip,
+    Concat,
+    Conv2D,
+    Dense,
+    Flatten,
+    Input,
+    LeakyRelu,
+    Multiply,
+    Node,
+    Pool2D,
+    Pooling,
+    Relu,
+    Reshape,
+    Slice,
+    Softmax,
+    Table,
+    TopK,
+    Transpose,
+)
+from dwell.hls.qmodel.shapes import accumulator_frac
+from dwell.hls.qmodel.types import Codes, FixedPoint, Overflow, Rounding, Tensor
+
+__all__ = ["Interval", "accumulator_frac", "node_interval", "propagate", "reachable_levels", "round_int"]
 
 
 @dataclass(frozen=True)
@@ -27,72 +55,170 @@ class Interval:
         return max(self.hi)
 
 
-def accumulator_frac(node: Conv2D | Dense, in_frac: int) -> int:
-    """Fraction bits of the exact accumulator of `node`."""
-    return max(in_frac + node.weight_type.frac, node.bias_frac)
+Pair = tuple[int, int]
 
 
 def node_interval(node: Node, tensors: Mapping[str, Tensor], known: Mapping[str, Interval]) -> Interval:
     """The interval of the output of `node`, from those of its inputs."""
     out = tensors[node.output]
-    channels = out.shape[-1]
     if isinstance(node, Input):
+        channels = out.shape[-1]
         low = -out.type.hi if node.overflow is Overflow.SAT_SYM and out.type.signed else out.type.lo
         return Interval((low,) * channels, (out.type.hi,) * channels)
     before = known[node.inputs[0]]
-    in_type = tensors[node.inputs[0]].type
+    if isinstance(node, Add | Multiply | Concat):
+        return _joined(node, [tensors[n].type.frac for n in node.inputs], [known[n] for n in node.inputs])
     if isinstance(node, Conv2D | Dense):
-        return _linear(node, in_type.frac, before)
-    if isinstance(node, Relu):
-        return Interval(tuple(max(0, v) for v in before.lo), tuple(max(0, v) for v in before.hi))
-    if isinstance(node, Cast):
-        return _cast(node, in_type.frac, before)
-    if isinstance(node, Flatten) and tensors[node.inputs[0]].shape:
-        times = channels // len(before.lo)
-        return Interval(before.lo * times, before.hi * times)
-    return Interval((before.least,) * channels, (before.greatest,) * channels)
+        return _linear(node, tensors[node.inputs[0]].type.frac, before)
+    if isinstance(node, Affine | Relu | LeakyRelu | Clip | Cast | Table | Pool2D):
+        each = _channel_rule(node, tensors[node.inputs[0]].type.frac)
+        pairs = [each(c, lo, hi) for c, (lo, hi) in enumerate(zip(before.lo, before.hi, strict=True))]
+        return Interval(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
+    return _rearranged(node, tensors[node.inputs[0]].shape, out, before)
+
+
+def _rearranged(node: Node, shape: tuple[int, ...], out: Tensor, before: Interval) -> Interval:
+    """Nodes whose channels are not those of their input."""
+    channels = out.shape[-1]
+    if isinstance(node, TopK):
+        return Interval((0,) * channels, (shape[-1] - 1,) * channels)
+    if isinstance(node, Softmax):
+        return Interval((0,) * channels, (min(1 << node.frac, out.type.hi),) * channels)
+    if isinstance(node, Slice):
+        cut = slice(node.start, node.stop) if node.axis == len(shape) - 1 else slice(None)
+        return Interval(before.lo[cut], before.hi[cut])
+    if isinstance(node, Flatten | Reshape):
+        return _reshaped(before, channels)
+    if isinstance(node, Transpose) and node.axes[-1] != len(shape) - 1:
+        return Interval((before.least,) * channels, (before.greatest,) * channels)
+    return before  # Upsample, and a transpose that leaves the channels where they are
+
+
+def _reshaped(before: Interval, channels: int) -> Interval:
+    """New channel c takes elements c, c + channels, …; element p comes from old channel p modulo their number."""
+    old = len(before.lo)
+    common = math.gcd(old, channels)
+    lo = [min(before.lo[c::common]) for c in range(common)]
+    hi = [max(before.hi[c::common]) for c in range(common)]
+    times = channels // common
+    return Interval(tuple(lo) * times, tuple(hi) * times)
+
+
+# ---- linear nodes
 
 
 def _linear(node: Conv2D | Dense, in_frac: int, before: Interval) -> Interval:
     frac = accumulator_frac(node, in_frac)
-    lo, hi = np.array(before.lo, dtype=object), np.array(before.hi, dtype=object)
+    lows, highs = before.lo, before.hi
     if isinstance(node, Conv2D) and any(node.padding):
-        lo, hi = np.minimum(lo, 0), np.maximum(hi, 0)
-    flat = node.weight.reshape(-1, len(before.lo), node.weight.shape[-1])
-    plus = np.maximum(flat, 0).astype(object).sum(axis=0)
-    minus = np.minimum(flat, 0).astype(object).sum(axis=0)
+        lows, highs = tuple(min(v, 0) for v in lows), tuple(max(v, 0) for v in highs)
+    cin, cout = node.weight.shape[-2:]
+    groups = node.groups if isinstance(node, Conv2D) else 1
+    flat: npt.NDArray[Any] = node.weight.reshape(-1, cin, cout)
+    if max(-int(flat.min()), int(flat.max())) * len(flat) >= 1 << 62:
+        flat = flat.astype(object)
+    plus, minus = np.maximum(flat, 0).sum(axis=0), np.minimum(flat, 0).sum(axis=0)
     up = 1 << (frac - in_frac - node.weight_type.frac)
+    least: list[int] = []
+    most: list[int] = []
+    each = cout // groups
+    for group in range(groups):
+        inner, outer = slice(group * cin, (group + 1) * cin), slice(group * each, (group + 1) * each)
+        lo, hi = np.array(lows[inner], dtype=object), np.array(highs[inner], dtype=object)
+        up_w, down_w = plus[:, outer], minus[:, outer]
+        if max(map(abs, (*lo, *hi))) * int((up_w - down_w).astype(object).sum(axis=0).max()) >= 1 << 62:
+            up_w, down_w = up_w.astype(object), down_w.astype(object)
+        else:
+            lo, hi = lo.astype(np.int64), hi.astype(np.int64)
+        least += [int(v) * up for v in lo @ up_w + hi @ down_w]
+        most += [int(v) * up for v in hi @ up_w + lo @ down_w]
     bias = [int(b) << (frac - node.bias_frac) for b in node.bias]
-    least = (lo @ plus + hi @ minus) * up
-    most = (hi @ plus + lo @ minus) * up
     return Interval(
-        tuple(int(v) + b for v, b in zip(least, bias, strict=True)),
-        tuple(int(v) + b for v, b in zip(most, bias, strict=True)),
+        tuple(v + b for v, b in zip(least, bias, strict=True)),
+        tuple(v + b for v, b in zip(most, bias, strict=True)),
     )
 
 
-def _cast(node: Cast, in_frac: int, before: Interval) -> Interval:
-    types = node.types * len(before.lo) if len(node.types) == 1 else node.types
-    pairs = [
-        _cast_channel(lo, hi, in_frac, kind, node.frac, node.rounding, node.overflow)
-        for lo, hi, kind in zip(before.lo, before.hi, types, strict=True)
-    ]
-    return Interval(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
+# ---- nodes that take each channel by itself
 
 
-def _cast_channel(
-    lo: int, hi: int, in_frac: int, kind: FixedPoint, out_frac: int, rounding: Rounding, overflow: Overflow
-) -> tuple[int, int]:
+def _channel_rule(
+    node: Affine | Relu | LeakyRelu | Clip | Cast | Table | Pool2D, in_frac: int
+) -> Callable[[int, int, int], Pair]:
+    """(channel, lowest, highest) of the input to (lowest, highest) of the output."""
+    if isinstance(node, Affine):
+        return lambda c, lo, hi: _affine(node, in_frac, c, lo, hi)
+    if isinstance(node, Relu):
+        return lambda c, lo, hi: (max(lo, 0), max(hi, 0))
+    if isinstance(node, LeakyRelu):
+        return lambda c, lo, hi: _leaky(node, c, lo, hi)
+    if isinstance(node, Clip):
+        return lambda c, lo, hi: (min(max(lo, node.lo), node.hi), min(max(hi, node.lo), node.hi))
+    if isinstance(node, Table):
+        return lambda c, lo, hi: _table(node, c, lo, hi)
+    if isinstance(node, Pool2D):
+        return lambda c, lo, hi: _pooled(node, lo, hi)
+    return lambda c, lo, hi: _cast_channel(lo, hi, in_frac, node, c)
+
+
+def _affine(node: Affine, in_frac: int, channel: int, lo: int, hi: int) -> Pair:
+    frac = accumulator_frac(node, in_frac)
+    weight = int(of_channel(node.weight, channel)) << (frac - in_frac - node.weight_type.frac)
+    bias = int(of_channel(node.bias, channel)) << (frac - node.bias_frac)
+    ends = (lo * weight + bias, hi * weight + bias)
+    return min(ends), max(ends)
+
+
+def _leaky(node: LeakyRelu, channel: int, lo: int, hi: int) -> Pair:
+    slope = int(of_channel(node.slope, channel))
+    ends = [v << node.slope_frac for v in (max(lo, 0), hi) if v >= 0 and hi >= 0]
+    ends += [v * slope for v in (lo, min(hi, -1)) if v < 0 and lo < 0]
+    return min(ends), max(ends)
+
+
+def _table(node: Table, channel: int, lo: int, hi: int) -> Pair:
+    first, reached = reachable_levels(node, channel, lo, hi)
+    levels = of_channel(node.levels, channel)[first : first + len(reached)][reached]
+    return int(levels.min()), int(levels.max())
+
+
+def reachable_levels(node: Table, channel: int, lo: int, hi: int) -> tuple[int, npt.NDArray[np.bool_]]:
+    """The first level that an input from `lo` to `hi` reaches, and which of those from there on are reached."""
+    breaks = of_channel(node.breaks, channel)
+    first, last = (int(np.searchsorted(breaks, v, side="right")) for v in (lo, hi))
+    reached = np.ones(last - first + 1, dtype=np.bool_)
+    if last - first > 1:  # a level between two equal breaks is never taken
+        inner = breaks[first:last]
+        reached[1:-1] = inner[:-1] < inner[1:]
+    return first, reached
+
+
+def _pooled(node: Pool2D, lo: int, hi: int) -> Pair:
+    if node.pooling is Pooling.MAX:
+        return lo, hi
+    if any(node.padding):
+        lo, hi = min(lo, 0), max(hi, 0)
+    pixels = node.size[0] * node.size[1]
+    return lo * pixels, hi * pixels
+
+
+def of_channel(rows: Codes, channel: int) -> Codes:
+    """The entry of `channel` of an array that has one entry for all channels or one for each."""
+    return np.asarray(rows[channel if len(rows) > 1 else 0], dtype=np.int64)
+
+
+def _cast_channel(lo: int, hi: int, in_frac: int, node: Cast, channel: int) -> Pair:
+    kind: FixedPoint = node.types[channel if len(node.types) > 1 else 0]
     if kind.width == 0:
         return 0, 0
-    low, high = (round_int(v, in_frac - kind.frac, rounding) for v in (lo, hi))
-    floor = -kind.hi if overflow is Overflow.SAT_SYM and kind.signed else kind.lo
+    low, high = (round_int(v, in_frac - kind.frac, node.rounding) for v in (lo, hi))
+    floor = -kind.hi if node.overflow is Overflow.SAT_SYM and kind.signed else kind.lo
     if low < floor or high > kind.hi:
-        if overflow in (Overflow.SAT, Overflow.SAT_SYM):
+        if node.overflow in (Overflow.SAT, Overflow.SAT_SYM):
             low, high = (min(max(v, floor), kind.hi) for v in (low, high))
         else:
             low, high = kind.lo, kind.hi
-    return low << (out_frac - kind.frac), high << (out_frac - kind.frac)
+    return low << (node.frac - kind.frac), high << (node.frac - kind.frac)
 
 
 def round_int(value: int, shift: int, rounding: Rounding) -> int:
@@ -114,6 +240,26 @@ def round_int(value: int, shift: int, rounding: Rounding) -> int:
         Rounding.RND_CONV: floor % 2 == 1,
     }
     return floor + int(tie_goes_up[rounding])
+
+
+# ---- nodes that join tensors
+
+
+def _joined(node: Add | Multiply | Concat, fracs: Sequence[int], parts: Sequence[Interval]) -> Interval:
+    if isinstance(node, Multiply):
+        first, second = parts
+        corners = [
+            (a * c, a * d, b * c, b * d)
+            for a, b, c, d in zip(first.lo, first.hi, second.lo, second.hi, strict=True)
+        ]
+        return Interval(tuple(min(v) for v in corners), tuple(max(v) for v in corners))
+    lows = [[v << (max(fracs) - f) for v in part.lo] for f, part in zip(fracs, parts, strict=True)]
+    highs = [[v << (max(fracs) - f) for v in part.hi] for f, part in zip(fracs, parts, strict=True)]
+    if isinstance(node, Concat):
+        return Interval(tuple(v for row in lows for v in row), tuple(v for row in highs for v in row))
+    return Interval(
+        tuple(sum(v) for v in zip(*lows, strict=True)), tuple(sum(v) for v in zip(*highs, strict=True))
+    )
 
 
 def propagate(nodes: Sequence[Node], tensors: Mapping[str, Tensor]) -> dict[str, Interval]:

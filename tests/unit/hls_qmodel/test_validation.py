@@ -69,7 +69,7 @@ def reshape_output(given: dict[str, Any]) -> None:
 WRONG: list[tuple[str, Callable[[dict[str, Any]], None], str]] = [
     ("narrow sum", retype("conv", FixedPoint(True, 10, 10)), r"conv: its codes run from -\d+ to \d+.*fixed<"),
     ("narrow cast", retype("act", FixedPoint(False, 3, 3)), "act: its codes run from 0 to 15"),
-    ("wrong fraction", retype("conv", FixedPoint(True, 20, 9)), "9 fraction bits, the exact sum has 10"),
+    ("wrong fraction", retype("conv", FixedPoint(True, 20, 9)), "9 fraction bits, the exact result has 10"),
     ("signed relu", retype("relu", FixedPoint(True, 20, 10)), "relu: .*not an unsigned"),
     ("too wide", retype("input", FixedPoint(False, 63, 8)), "width 63 is outside 1 to 62"),
     ("odd fraction", retype("input", FixedPoint(False, 8, 70)), "70 fraction bits"),
@@ -95,7 +95,7 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], None], str]] = [
         lambda given: given.update(quantizers=(("q", "act"), ("q", "relu"))),
         "two quantizers of one name",
     ),
-    ("output", lambda given: given.update(output="relu"), r"never used: \['act'\]"),
+    ("output", lambda given: given.update(output="relu", quantizers=()), r"never used: \['act'\]"),
 ]
 
 
