@@ -34,7 +34,9 @@ def register(*, register_backend: Any, register_writer: Any) -> None:
         """Writes the Verilog design of a graph instead of C++."""
 
         def write_hls(self, model: Any) -> None:
-            _write_design(model)
+            from dwell.hls.hls4ml.graph_design import write_graph
+
+            write_graph(model)
 
     class DwellBackend(FPGABackend):  # type: ignore[misc]
         """The flow of the module's text; conversion ends in a design, or in an error that names the layer."""
@@ -59,24 +61,61 @@ def register(*, register_backend: Any, register_writer: Any) -> None:
 
         def create_initial_config(
             self,
-            part: str = "xc7z020clg400-1",
+            board: str = "pynq-z2",
+            part: str | None = None,
             clock_period: float = 10,
-            io_type: str = "io_stream",
-            **_: object,  # hls4ml passes every back end the options of all others
+            io_type: str = "io_parallel",
+            input_type: str | None = None,
+            latency_cutoff: float | None = None,
         ) -> dict[str, Any]:
+            """`input_type`, such as ``fixed<16,6>``, is for networks that do not quantize their input;
+            `part` goes before `board`, `clock_period` is in ns, `latency_cutoff` in adder levels."""
+            from dwell.hls.synthesis import load_board
+
             return {
-                "Part": part,
+                "Part": part or load_board(board).part,
                 "ClockPeriod": clock_period,
                 "IOType": io_type,
+                "InputType": input_type,
+                "LatencyCutoff": latency_cutoff,
                 "HLSConfig": {},
                 "WriterConfig": {},
             }
 
-        def compile(self, model: Any) -> Any:
-            from dwell.errors import ConfigError
+        def compile(self, model: Any) -> None:
+            """Nothing is left to do: `ModelGraph.compile` has had the design written.
 
-            hint = "write the project, then `dwell simulate` the design in its output directory"
-            raise ConfigError("the Dwell back end of hls4ml has no C++ to compile", hint=hint)
+            hls4ml loads the library that is named here; None is this process itself, which does no harm.
+            """
+
+        def predict(self, model: Any, x: Any, *, simulator: str = "golden") -> Any:
+            from dwell.hls.hls4ml import graph_design
+
+            return graph_design.predict(model, x, simulator=simulator)
+
+        def build(
+            self,
+            model: Any,
+            reset: bool = False,
+            csim: bool = False,
+            synth: bool = True,
+            cosim: bool = False,
+            validation: bool = False,
+            export: bool = False,
+            vsynth: bool = False,
+            tool: str = "yosys",
+        ) -> dict[str, Any]:
+            """hls4ml's own switches. `csim` is what `predict` does; `cosim` or `validation`: `dwell simulate`."""
+            from dwell.errors import ConfigError
+            from dwell.hls.hls4ml import graph_design
+
+            if export:
+                hint = "leave export out, then run `dwell package` on the output directory"
+                raise ConfigError("build() of the back end Dwell exports no IP", hint=hint, place="export")
+            if reset:
+                graph_design.write_graph(model)
+            chosen = "vivado" if vsynth else tool
+            return graph_design.build(model, synth=synth or vsynth, cosim=cosim or validation, tool=chosen)
 
         @layer_optimizer(Layer)  # type: ignore[untyped-decorator]
         def init_base_layer(self, layer: Any) -> None:
@@ -84,21 +123,3 @@ def register(*, register_backend: Any, register_writer: Any) -> None:
 
     register_writer(NAME, DwellWriter)
     register_backend(NAME, DwellBackend)
-
-
-def _write_design(model: Any) -> None:
-    """The design of an hls4ml graph into its output directory, as the writer of the back end."""
-    from pathlib import Path
-
-    from dwell.hls.frontends.modelgraph import qmodel_from_graph
-    from dwell.hls.rtl import write_design
-    from dwell.hls.rtl.options import RtlOptions
-
-    config = model.config
-    parallel = config.get_config_value("IOType") == "io_parallel"
-    options = RtlOptions(
-        style="unrolled" if parallel else "stream",
-        clock_mhz=1000.0 / float(config.get_config_value("ClockPeriod")),
-    )
-    qmodel = qmodel_from_graph(model, name=str(config.get_project_name()))
-    write_design(qmodel, options, Path(config.get_output_dir()))

@@ -206,6 +206,6 @@ def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield path
 
 
-@pytest.fixture(name="build_keras")
+@pytest.fixture(name="build_keras", scope="session")
 def build_keras_fixture() -> Callable[..., Any]:
     return build_keras
