@@ -1,4 +1,8 @@
-"""Random valid networks of the convolutional family, for property tests of interpreter and back ends."""
+"""Random valid networks for property tests of interpreter and back ends.
+
+`random_model` and the hypothesis strategy `models` make them of all nodes (`random_graphs`); what is below
+makes them of the convolutional family alone.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,18 @@ import numpy as np
 
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.graph import QModel
+from dwell.hls.qmodel.random_graphs import STYLE_NODES, GraphPlan, models, random_model
 from dwell.hls.qmodel.types import FixedPoint, Overflow, Rounding
+
+__all__ = [
+    "DETECTOR",
+    "STYLE_NODES",
+    "GraphPlan",
+    "RandomFamily",
+    "models",
+    "random_conv_model",
+    "random_model",
+]
 
 
 @dataclass(frozen=True)
