@@ -70,7 +70,7 @@ def _rtl(model: QModel, io: str, board: str, folder: Path) -> dict[str, Any]:
 
 def _hls4ml(model: QModel, network: QuantizedNetwork, io: str, part: str, folder: Path) -> dict[str, Any]:
     """The Vitis project alone. Latency and II are known only after Vitis HLS has run: null, not a guess."""
-    from dwell.hls.hls4ml_project import ProjectOptions, write_project
+    from dwell.hls.hls4ml.project import ProjectOptions, write_project
 
     options = ProjectOptions(name=model.name, part=part, clock_mhz=_CLOCK_MHZ, io_type=f"io_{io}")
     graph = write_project(model, network, options, folder)

@@ -55,7 +55,7 @@ EMULATE = Stage(
     code=(
         "dwell.hls.frontends",
         "dwell.hls.gate",
-        "dwell.hls.hls4ml_project",
+        "dwell.hls.hls4ml",
         "dwell.hls.qmodel",
         "dwell.hls.run_stages",
     ),

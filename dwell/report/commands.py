@@ -38,7 +38,7 @@ def report(args: Mapping[str, Any]) -> dict[str, Any]:
     temporary.replace(out)
     return {
         "path": str(out),
-        "rungs": sorted(data.rungs),
+        "rungs": sorted(n for n, rung in data.rungs.items() if rung["ok"] is not None),
         "stages": sorted(data.manifests),
         "run": str(run) if run is not None else None,
     }

@@ -190,6 +190,8 @@ def _rung(number: int, what: str, result: Mapping[str, Any] | None) -> dict[str,
     row = {"number": number, "what": what, "compared": "", "mismatches": "", "tool": ""}
     if result is None:
         return row | {"state": "off", "result": "not climbed"}
+    if result["ok"] is None:
+        return row | {"state": "off", "result": f"not applicable: {result['reason']}"}
     ok = bool(result["ok"])
     return row | {
         "state": "ok" if ok else "bad",

@@ -19,6 +19,6 @@ def run_report(ctx: StageContext) -> dict[str, Any]:
     (ctx.out / FILE).write_text(page)
     return {
         "bytes": len(page.encode()),
-        "rungs": sorted(data.rungs),
+        "rungs": sorted(n for n, rung in data.rungs.items() if rung["ok"] is not None),
         "tools": {"matplotlib": metadata.version("matplotlib")},
     }

@@ -19,8 +19,11 @@ from dwell.errors import (
     VerificationError,
 )
 from dwell.hls.frontends.network import QuantizedNetwork, network_from_file
-from dwell.hls.hls4ml_project import ProjectOptions, compare_emulation, compile_project, write_project
-from dwell.hls.qmodel import Conv2D, QModel
+from dwell.hls.hls4ml.emulation import compare_emulation, compile_project, emulate
+from dwell.hls.hls4ml.obstacles import obstacle
+from dwell.hls.hls4ml.project import ProjectOptions, write_project
+from dwell.hls.qmodel import Conv2D, FixedPoint, Overflow, Pooling, QModel, Rounding
+from dwell.hls.qmodel.build import Builder
 
 WINDOWS = 10_000
 
@@ -93,6 +96,70 @@ def test_dilation_is_refused(onnx_net: Callable[..., Any], tmp_path: Path) -> No
     network = network_from_file(onnx_net(dilations=[2, 2]).save(tmp_path / "n.onnx"), None)
     with pytest.raises(UnsupportedLayerError, match=r"conv1.*hls4ml ignores dilation"):
         write_project(network.read("net"), network, ProjectOptions("net"), tmp_path / "out")
+
+
+def test_io_parallel_is_exact_too(onnx_net: Callable[..., Any], tmp_path: Path) -> None:
+    network = network_from_file(onnx_net().save(tmp_path / "n.onnx"), None)
+    options = ProjectOptions("net", io_type="io_parallel")
+    rung = emulate(network.read("net"), network, options, tmp_path / "out", WINDOWS)
+    assert rung["ok"] and rung["compared"] >= WINDOWS and rung["detail"]["io_type"] == "io_parallel"
+
+
+def test_what_hls4ml_cannot_carry_is_no_failure_of_the_rung(
+    onnx_net: Callable[..., Any], tmp_path: Path
+) -> None:
+    network = network_from_file(onnx_net(dilations=[2, 2]).save(tmp_path / "n.onnx"), None)
+    rung = emulate(network.read("net"), network, ProjectOptions("net"), tmp_path / "out", WINDOWS)
+    assert rung["ok"] is None and rung["compared"] == 0
+    assert rung["reason"] == "conv1: hls4ml ignores dilation"
+    assert not (tmp_path / "out").exists()
+
+
+def model_with(**changed: Any) -> QModel:
+    """Input, cast, output; the output tensor with what is asked for."""
+    build = Builder()
+    at = build.input("x", (4, 4, 1), FixedPoint(False, 8, 8))
+    at = build.cast("act", at, (FixedPoint(False, 4, 4),), Rounding.TRN, Overflow.SAT)
+    model = build.finish("net", at, [])
+    tensors = {**model.tensors, at: replace(model.tensors[at], **changed)}
+    return QModel("net", model.nodes, tensors, model.input, model.output)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"scale": 0.3}, "not a power of two"),
+        ({"scale": (0.6,)}, "not a power of two"),
+        ({"offset": 0.5}, "zero point"),
+        ({"scale": 0.25}, None),
+    ],
+)
+def test_scales_decide_whether_the_rung_applies(
+    onnx_net: Callable[..., Any], tmp_path: Path, changed: dict[str, Any], words: str | None
+) -> None:
+    network = network_from_file(onnx_net().save(tmp_path / "n.onnx"), None)
+    found = obstacle(model_with(**changed), network)
+    assert found is None if words is None else found is not None and words in found[1]
+
+
+@pytest.mark.fast
+def test_a_table_and_a_mean_that_is_rounded_are_obstacles(
+    onnx_net: Callable[..., Any], tmp_path: Path
+) -> None:
+    network = network_from_file(onnx_net().save(tmp_path / "n.onnx"), None)
+    kind = FixedPoint(False, 4, 4)
+    for size, shift, words in (((2, 2), 2, None), ((2, 3), 2, "no power of two"), ((2, 2), 0, "no power")):
+        build = Builder()
+        at = build.input("x", (6, 6, 1), kind)
+        at = build.pool2d("mean", at, Pooling.SUM, size, size, shift=shift)
+        found = obstacle(build.finish("net", at, []), network)
+        assert found is None if words is None else found is not None and words in found[1]
+    build = Builder()
+    at = build.input("x", (6, 6, 1), kind)
+    at = build.table("curve", at, np.array([[3, 9]]), np.array([[0, 2, 1]]), 2)
+    found = obstacle(build.finish("net", at, []), network)
+    assert found is not None and found[0] == "curve" and "function of floats" in found[1]
 
 
 def test_a_name_that_is_no_function_is_refused(emulated: Emulated, tmp_path: Path) -> None:

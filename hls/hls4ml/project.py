@@ -1,8 +1,6 @@
-"""The same network as an hls4ml Vitis project, and its C++ emulation: rung 3.
+"""A network as an hls4ml Vitis project.
 
-hls4ml converts the source file on a way of its own, with the flow mended where it loses information. Its
-emulation, compiled with g++ from the very C++ that Vitis HLS would get, has to give the codes that the
-integer graph gives.
+hls4ml converts the source file on a way of its own, with the flow mended where it loses information.
 """
 
 from __future__ import annotations
@@ -13,20 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dwell.errors import (
     ConfigError,
-    ToolFailedError,
-    ToolNotFoundError,
     UnsupportedLayerError,
-    VerificationError,
 )
 from dwell.hls.frontends.hush import hushed
 from dwell.hls.frontends.network import QuantizedNetwork
-from dwell.hls.gate import probe_frames, to_codes
-from dwell.hls.qmodel import MAX_WIDTH, Conv2D, QModel
-from dwell.hls.qonnx_scales import merge_channel_scales
+from dwell.hls.hls4ml.obstacles import HINT, obstacle
+from dwell.hls.hls4ml.qonnx_scales import merge_channel_scales
+from dwell.hls.qmodel import MAX_WIDTH, QModel
 
 BACKEND = "Vitis"
 IO_TYPE = "io_stream"
@@ -53,15 +46,11 @@ def write_project(model: QModel, network: QuantizedNetwork, options: ProjectOpti
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", options.name):
         raise ConfigError(f"{options.name!r} is no name for a C++ function", hint="use letters, digits and _")
-    for node in model.nodes:
-        if isinstance(node, Conv2D) and node.dilation != (1, 1):
-            raise UnsupportedLayerError(
-                node.name,
-                "Conv2D",
-                ("Conv2D with dilation 1",),
-                reason="hls4ml ignores dilation",
-                hint="use the rtl back end",
-            )
+    found = obstacle(model, network)
+    if found is not None:
+        raise UnsupportedLayerError(
+            found[0], "network", ("what hls4ml converts",), reason=found[1], hint=HINT
+        )
     with hushed() as heard:
         try:
             graph = _graph(model, network, options, out)
@@ -72,7 +61,7 @@ def write_project(model: QModel, network: QuantizedNetwork, options: ProjectOpti
                 "network",
                 ("what hls4ml converts",),
                 reason=f"hls4ml says: {error}",
-                hint="use the rtl back end",
+                hint=HINT,
             ) from error
         finally:
             out.mkdir(parents=True, exist_ok=True)
@@ -98,9 +87,7 @@ def _graph(model: QModel, network: QuantizedNetwork, options: ProjectOptions, ou
         return _from_keras(network, common)
     if network.door.name == "qonnx":
         return _from_qonnx(model, network, common)
-    raise ConfigError(
-        f"hls4ml does not read files of the front end {network.door.name}", hint="use the rtl back end"
-    )
+    raise ConfigError(f"hls4ml does not read files of the front end {network.door.name}", hint=HINT)
 
 
 def _from_keras(network: QuantizedNetwork, common: dict[str, Any]) -> Any:
@@ -150,64 +137,6 @@ def _wide_enough(model: QModel) -> str:
     return f"fixed<{width},{width - frac}>"
 
 
-def compare_emulation(model: QModel, graph: Any, windows: int) -> dict[str, Any]:
-    """Run a compiled project on at least `windows` windows and compare every decision with `model`.
-
-    Returns the JSON of rung 3. Raises `VerificationError` with the first decision that differs.
-    """
-    codes = model.quantize(probe_frames(model, windows))
-    fed = np.ascontiguousarray(model.to_real(model.input, codes), dtype=np.float32)
-    with hushed():
-        found = np.asarray(graph.predict(fed))
-    got = model.run_codes(codes)
-    expected = to_codes(model, model.output, found.reshape(got.shape))
-    different = expected != got
-    if different.any():
-        where = tuple(int(i) for i in np.argwhere(different)[0])
-        raise VerificationError(
-            f"hls4ml's emulation gives another decision in {int(different.sum())} of {got.size}",
-            first_mismatch={
-                "quantizer": "output",
-                "index": list(where),
-                "expected": int(got[where]),
-                "got": float(expected[where]),
-            },
-            hint="the project and the integer graph are not the same network: convert again",
-            place="emulate",
-        )
-    return {
-        "rung": 3,
-        "name": "integer graph = C++ emulation of hls4ml",
-        "ok": True,
-        "compared": int(got.size),
-        "mismatches": 0,
-        "tool": f"hls4ml {_version('hls4ml')}, g++",
-        "detail": {"frames": len(codes), "windows": int(np.prod(got.shape[:-1])), "backend": BACKEND},
-    }
-
-
-def compile_project(model: QModel, network: QuantizedNetwork, graph: Any, out: Path) -> None:
-    """Build the emulation library of a written project and load it into `graph`; no binary stays.
-
-    Raises `ToolNotFoundError` without g++, `ToolFailedError` when the project does not compile.
-    """
-    if shutil.which("g++") is None:
-        raise ToolNotFoundError(
-            "g++ is not installed", hint="install it: apt-get install g++", place="emulate"
-        )
-    log = out / "emulation.log"
-    with hushed() as heard:
-        try:
-            graph.compile()
-        except Exception as error:  # hls4ml raises bare Exception when its build script fails
-            text = f"{heard.getvalue()}\n{error}"
-            log.write_text(text)
-            tail = "\n".join(text.splitlines()[-_TAIL_LINES:])
-            raise ToolFailedError("g++ (emulation of the hls4ml project)", log=log, tail=tail) from error
-    log.write_text(heard.getvalue().replace(str(out), "."))
-    settle_project(model, network, out)
-
-
 def settle_project(model: QModel, network: QuantizedNetwork, out: Path) -> None:
     """Make a project the same on every machine: no binaries, no random stamp, no time, no absolute path."""
     for path in [*out.rglob("*.so"), *out.rglob("*.o")]:
@@ -222,9 +151,3 @@ def settle_project(model: QModel, network: QuantizedNetwork, out: Path) -> None:
     ):
         path = out / name
         path.write_text(re.sub(pattern, text, path.read_text()))
-
-
-def _version(name: str) -> str:
-    from importlib import metadata
-
-    return metadata.version(name)
