@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from dwell.errors import ConfigError
 from dwell.hls.qmodel import nodes as n
+from dwell.hls.qmodel.checks import check_inputs, check_node
 from dwell.hls.qmodel.graph import QModel
 from dwell.hls.qmodel.ranges import Interval, node_interval
 from dwell.hls.qmodel.shapes import node_frac, node_shape
@@ -216,13 +217,15 @@ class Builder:
         if node.output in self._tensors:
             raise ConfigError(f"{node.name}: a second node of this name", place=node.name)
         sources = [self._tensors[name] for name in node.inputs]
-        if sources:
-            shape = node_shape(node, [source.shape for source in sources])
+        check_inputs(node)
         fixed = node_frac(node, [source.type.frac for source in sources])
         scale, offset = _meaning(node, sources)
-        # The interval needs the shape before the type is known; 1 bit stands in for it.
+        # Checks and the interval need a type before the narrowest is known; 1 bit stands in for it.
         place = FixedPoint(False, 1, frac if fixed is None else fixed)
         out = Tensor(node.output, shape, kind or place, scale, offset)
+        if sources:
+            check_node(node, sources, out)
+            out = replace(out, shape=node_shape(node, [source.shape for source in sources]))
         self._tensors[node.output] = out
         interval = node_interval(node, self._tensors, self._intervals)
         if kind is None:

@@ -15,7 +15,9 @@ from dwell.hls.qmodel.nodes import (
     Conv2D,
     Dense,
     Flatten,
+    Input,
     LeakyRelu,
+    Multiply,
     Node,
     Pool2D,
     Pooling,
@@ -38,6 +40,17 @@ def check_type(place: str, kind: FixedPoint, least: int = 1) -> None:
         fail(place, f"width {kind.width} is outside {least} to {MAX_WIDTH}")
     if abs(kind.frac) > MAX_WIDTH:
         fail(place, f"{kind.frac} fraction bits are outside ±{MAX_WIDTH}")
+
+
+def check_inputs(node: Node) -> None:
+    """Refuse a node that reads too few tensors or too many."""
+    if isinstance(node, Concat):
+        if len(node.inputs) < 2:
+            fail(node.name, f"Concat takes two or more inputs, not {len(node.inputs)}")
+        return
+    wanted = 0 if isinstance(node, Input) else 2 if isinstance(node, Add | Multiply) else 1
+    if len(node.inputs) != wanted:
+        fail(node.name, f"{type(node).__name__} takes {wanted} inputs, not {len(node.inputs)}")
 
 
 def check_node(node: Node, sources: Sequence[Tensor], out: Tensor) -> None:

@@ -64,7 +64,7 @@ class QModel:
 
     @cached_property
     def fully_convolutional(self) -> bool:
-        """Whether any frame at least `window` large is accepted.
+        """Whether any frame at least `window` large is accepted, beside those of the nominal size.
 
         So it is where all nodes see a neighbourhood only, and branches that meet have strided and cut the
         frame alike.

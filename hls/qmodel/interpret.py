@@ -74,12 +74,14 @@ def _check_shape(model: QModel, shape: tuple[int, ...]) -> None:
     hint = f"frames are (N, {', '.join(map(str, want))})"
     if len(shape) != len(want) + 1:
         raise ConfigError(f"frames of shape {shape}", hint=hint, place=model.input)
-    if model.fully_convolutional and len(want) == 3:
+    if shape[1:] == want:
+        return
+    if model.fully_convolutional:
         rows, columns = model.window
         if shape[3] != want[2] or shape[1] < rows or shape[2] < columns:
             hint = f"frames are (N, H, W, {want[2]}) with H >= {rows} and W >= {columns}"
             raise ConfigError(f"frames of shape {shape}", hint=hint, place=model.input)
-    elif shape[1:] != want:
+    else:
         raise ConfigError(f"frames of shape {shape}", hint=hint, place=model.input)
 
 

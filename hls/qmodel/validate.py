@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from dwell.hls.qmodel.checks import check_node, check_type
-from dwell.hls.qmodel.nodes import Add, Concat, Input, Multiply, Node
+from dwell.hls.qmodel.checks import check_inputs, check_node, check_type
+from dwell.hls.qmodel.nodes import Input, Node
 from dwell.hls.qmodel.ranges import Interval, node_interval
 from dwell.hls.qmodel.shapes import MAX_ELEMENTS, conv_shape, fail, node_frac, node_shape
 from dwell.hls.qmodel.types import FixedPoint, Tensor
@@ -68,7 +68,7 @@ def _check_names(
             fail(node.name, "a second node of this name")
         if node.output in made:
             fail(node.name, f"a second node that produces {node.output!r}")
-        _check_inputs(node)
+        check_inputs(node)
         for name in (*node.inputs, node.output):
             if name not in tensors:
                 fail(node.name, f"names the tensor {name!r}, which is not declared")
@@ -83,17 +83,6 @@ def _check_names(
     for source, name in quantizers:
         if name not in made:
             fail(f"quantizer {source}", f"names the tensor {name!r}, which is not produced")
-
-
-def _check_inputs(node: Node) -> None:
-    """How many tensors a node reads."""
-    if isinstance(node, Concat):
-        if len(node.inputs) < 2:
-            fail(node.name, f"Concat takes two or more inputs, not {len(node.inputs)}")
-        return
-    wanted = 0 if isinstance(node, Input) else 2 if isinstance(node, Add | Multiply) else 1
-    if len(node.inputs) != wanted:
-        fail(node.name, f"{type(node).__name__} takes {wanted} inputs, not {len(node.inputs)}")
 
 
 def _check_tensor(tensor: Tensor) -> None:

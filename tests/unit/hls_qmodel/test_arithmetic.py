@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_network import fitted, rounded
 
 from dwell.errors import ConfigError
 from dwell.hls.qmodel import FixedPoint, Overflow, Rounding
@@ -16,38 +16,6 @@ from dwell.hls.qmodel.arithmetic import cast_codes, float_to_codes
 from dwell.hls.qmodel.ranges import round_int
 
 pytestmark = pytest.mark.fast
-
-
-def rounded(value: Fraction, mode: Rounding) -> int:
-    """The rounding modes written out from their definitions."""
-    low = math.floor(value)
-    if value == low:
-        return low
-    if mode is Rounding.TRN:
-        return low
-    if mode is Rounding.TRN_ZERO:
-        return math.trunc(value)
-    middle = low + Fraction(1, 2)
-    if value != middle:
-        return low if value < middle else low + 1
-    return {
-        Rounding.RND: low + 1,
-        Rounding.RND_MIN_INF: low,
-        Rounding.RND_ZERO: low if value > 0 else low + 1,
-        Rounding.RND_INF: low + 1 if value > 0 else low,
-        Rounding.RND_CONV: low if low % 2 == 0 else low + 1,
-    }[mode]
-
-
-def fitted(code: int, kind: FixedPoint, mode: Overflow) -> int:
-    """The overflow modes written out from their definitions."""
-    if mode is Overflow.WRAP:
-        code %= 2**kind.width
-        return code - 2**kind.width if code > kind.hi else code
-    if mode is Overflow.SAT_ZERO:
-        return code if kind.lo <= code <= kind.hi else 0
-    low = -kind.hi if mode is Overflow.SAT_SYM and kind.signed else kind.lo
-    return min(max(code, low), kind.hi)
 
 
 types = st.builds(FixedPoint, st.booleans(), st.integers(1, 20), st.integers(-6, 20))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwell.errors import ConfigError
-from dwell.hls.qmodel import QModel
-from dwell.hls.qmodel.random_models import RandomFamily, random_conv_model
+from dwell.hls.qmodel import FixedPoint, QModel
+from dwell.hls.qmodel.build import Builder
+from dwell.hls.qmodel.random_models import RandomFamily, models, random_conv_model
 
 pytestmark = pytest.mark.fast
 
@@ -36,6 +38,30 @@ def test_a_model_comes_back_the_same(tmp_path_factory: pytest.TempPathFactory, s
     x = np.random.default_rng(seed).random((2, *model.tensors[model.input].shape))
     first, second = model.trace(x), back.trace(x)
     assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@settings(max_examples=60, deadline=None)
+@given(models(), st.integers(0, 99))
+def test_a_model_of_any_nodes_comes_back_the_same(
+    tmp_path_factory: pytest.TempPathFactory, model: QModel, seed: int
+) -> None:
+    folder = tmp_path_factory.mktemp("model")
+    model.save(folder)
+    back = QModel.load(folder)
+    assert back.digest() == model.digest() and back.tensors == model.tensors
+    codes = np.random.default_rng(seed).integers(0, 2, (5, *model.tensors[model.input].shape))
+    codes = np.clip(codes, *(int(v[0]) for v in model.value_range(model.input)))
+    assert np.array_equal(back.run_codes(codes), model.run_codes(codes))
+
+
+def test_scales_per_channel_come_back(tmp_path: Path) -> None:
+    build = Builder()
+    build.scaled(build.input("x", (3,), FixedPoint(False, 8, 0)), (0.5, 1 / 3, 2.0), -1.0)
+    model = build.finish("n", build.scaled(build.relu("y", "x"), 0.1, (1.0, 2.0, 1e-300)))
+    model.save(tmp_path)
+    assert QModel.load(tmp_path).tensors == model.tensors
+    other = replace(model.tensors["y"], offset=(1.0, 2.0, 2e-300))
+    assert replace(model, tensors={**model.tensors, "y": other}).digest() != model.digest()
 
 
 def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
@@ -92,6 +118,34 @@ def unknown_node(body: dict[str, object]) -> None:
     body["nodes"][0]["kind"] = "Exec"  # type: ignore[index]
 
 
+def other_field(body: dict[str, object]) -> None:
+    body["nodes"][0]["command"] = "rm"  # type: ignore[index]
+
+
+def no_stride(body: dict[str, object]) -> None:
+    del body["nodes"][1]["stride"]  # type: ignore[index]
+
+
+def huge_padding(body: dict[str, object]) -> None:
+    body["nodes"][1] |= {"padding": [10**18, 0, 0, 0], "stride": [10**18, 1]}  # type: ignore[index]
+
+
+def huge_number(body: dict[str, object]) -> None:
+    body["nodes"][1]["groups"] = 10**4000  # type: ignore[index]
+
+
+def huge_shape(body: dict[str, object]) -> None:
+    body["tensors"][0]["shape"] = [1, 1, 10**12]  # type: ignore[index]
+
+
+def many_axes(body: dict[str, object]) -> None:
+    body["tensors"][0]["shape"] = [1] * 100  # type: ignore[index]
+
+
+def text_scale(body: dict[str, object]) -> None:
+    body["tensors"][0]["scale"] = ["1.0"]  # type: ignore[index]
+
+
 def bad_scale(body: dict[str, object]) -> None:
     body["tensors"][0]["scale"] = -1.0  # type: ignore[index]
 
@@ -105,6 +159,13 @@ def bad_scale(body: dict[str, object]) -> None:
         (huge_array, "not as large as its shape"),
         (other_array, "lacks"),
         (unknown_node, "unknown kind 'Exec'"),
+        (other_field, "'command'"),
+        (no_stride, "'stride'"),
+        (huge_padding, "more than 268435456 elements"),
+        (huge_number, "an integer of 13288 bits"),
+        (huge_shape, "beyond 268435456 elements"),
+        (many_axes, "more than 8 axes"),
+        (text_scale, "neither a number nor a list of numbers"),
         (bad_scale, "scale -1.0"),
     ],
 )
@@ -147,6 +208,27 @@ def test_pickles_are_not_loaded(tmp_path: Path) -> None:
             archive.writestr(name, content)
     with pytest.raises(ConfigError):
         QModel.load(tmp_path)
+
+
+def test_packed_and_locked_archives_are_refused(tmp_path: Path) -> None:
+    model = random_conv_model(7)
+    for damage in ("packed", "locked"):
+        model.save(tmp_path)
+        path = tmp_path / "qmodel.npz"
+        if damage == "packed":
+            with zipfile.ZipFile(path) as archive:
+                members = {name: archive.read(name) for name in archive.namelist()}
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name, content in members.items():
+                    archive.writestr(name, content)
+        else:
+            whole = bytearray(path.read_bytes())
+            for start in (b"PK\x03\x04", b"PK\x01\x02"):  # the flag that says encrypted
+                at = whole.index(start) + (6 if start.endswith(b"\x04") else 8)
+                whole[at] |= 1
+            path.write_bytes(whole)
+        with pytest.raises(ConfigError, match="packed" if damage == "packed" else "encrypted"):
+            QModel.load(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["qmodel.json", "qmodel.npz"])
