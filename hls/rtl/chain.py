@@ -38,7 +38,7 @@ def build_chain(model: QModel, options: RtlOptions) -> Netlist:
     )
     modules = {f"{shell.top}.v": print_top(shell)}
     for stage, module in zip(shell.stages, shell.modules, strict=True):
-        modules[f"{module}.v"] = print_kernel(stage, module, shell.header)
+        modules[f"{module}.v"] = print_kernel(stage.kernel, module, shell.header)
     return Netlist(
         top=top,
         modules=modules,

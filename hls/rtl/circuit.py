@@ -8,15 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from dwell.errors import InternalError
 from dwell.hls.rtl.casts import OverflowMode, Requantize, RoundMode
+from dwell.hls.rtl.gates import (
+    Cast,
+    Codes,
+    Constant,
+    Less,
+    Lookup,
+    Negate,
+    Node,
+    Product,
+    Select,
+    ShiftAdd,
+    Tap,
+    compute,
+    operands,
+    renumbered,
+)
 
-Codes: TypeAlias = npt.NDArray[np.int64]
+__all__ = [
+    "MAX_BITS", "Cast", "Circuit", "CircuitBuilder", "Codes", "Constant", "Less", "Lookup", "Negate", "Node",
+    "Product", "Range", "Select", "ShiftAdd", "Signal", "Tap", "operands",
+]  # fmt: skip
 
 #: Widest value of a circuit: codes and their sums stay inside int64.
 MAX_BITS = 62
@@ -52,59 +69,6 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Tap:
-    """Input number `index` of the circuit."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class Constant:
-    """A fixed code."""
-
-    code: int
-
-
-@dataclass(frozen=True)
-class ShiftAdd:
-    """``(a * 2**a_up ± b * 2**b_up) / 2**drop``; the bits dropped are always zero."""
-
-    a: int
-    b: int
-    a_up: int
-    b_up: int
-    subtract: bool
-    drop: int
-
-
-@dataclass(frozen=True)
-class Negate:
-    """``-a``."""
-
-    a: int
-
-
-@dataclass(frozen=True)
-class Cast:
-    """Activation and quantizer in one."""
-
-    a: int
-    rule: Requantize
-
-
-Node: TypeAlias = Tap | Constant | ShiftAdd | Negate | Cast
-
-
-def operands(node: Node) -> tuple[int, ...]:
-    """Numbers of the nodes that `node` reads."""
-    if isinstance(node, ShiftAdd):
-        return node.a, node.b
-    if isinstance(node, Negate | Cast):
-        return (node.a,)
-    return ()
-
-
-@dataclass(frozen=True)
 class Signal:
     """A value while a circuit is being built: the node that makes it, and its interval and binary point."""
 
@@ -124,14 +88,14 @@ class Circuit:
     @property
     def adders(self) -> int:
         """Nodes that need a carry chain."""
-        return sum(isinstance(node, ShiftAdd | Negate) for node in self.nodes)
+        return sum(isinstance(node, ShiftAdd | Negate | Less) for node in self.nodes)
 
     def depth(self) -> int:
-        """Carry chains and casts on the longest path."""
+        """Primitives on the longest path."""
         at: list[int] = []
         for node in self.nodes:
             before = max((at[i] for i in operands(node)), default=0)
-            at.append(before + int(isinstance(node, ShiftAdd | Negate | Cast)))
+            at.append(before + int(not isinstance(node, Tap | Constant)))
         return max((at[s.node] for s in self.outputs), default=0)
 
     def evaluate(self, taps: Codes) -> Codes:
@@ -142,7 +106,7 @@ class Circuit:
         """
         values: list[Codes] = []
         for number, (node, span) in enumerate(zip(self.nodes, self.ranges, strict=True)):
-            value = _evaluate(node, values, taps)
+            value = compute(node, values, taps)
             if value.size and (int(value.min()) < span.lo or int(value.max()) > span.hi):
                 raise InternalError(f"node {number} ({node}) leaves its interval {span.lo}..{span.hi}")
             values.append(value)
@@ -150,29 +114,14 @@ class Circuit:
         return np.stack(out, axis=1)
 
 
-def _evaluate(node: Node, values: Sequence[Codes], taps: Codes) -> Codes:
-    if isinstance(node, Tap):
-        return np.asarray(taps[:, node.index])
-    if isinstance(node, Constant):
-        return np.full(1, node.code, dtype=np.int64)
-    if isinstance(node, Negate):
-        return -values[node.a]
-    if isinstance(node, Cast):
-        return node.rule.apply(values[node.a])
-    left, right = values[node.a] << node.a_up, values[node.b] << node.b_up
-    total = left - right if node.subtract else left + right
-    if node.drop and np.any(total & ((1 << node.drop) - 1)):
-        raise InternalError(f"a sum ({node}) loses bits that are not zero")
-    return np.asarray(total >> node.drop, dtype=np.int64)
-
-
 class CircuitBuilder:
-    """Adds nodes to a circuit; folds what is constant."""
+    """Adds nodes to a circuit; folds what is constant, and makes nothing twice."""
 
     def __init__(self, inputs: Sequence[Range]) -> None:
         self._inputs = tuple(inputs)
         self._nodes: list[Node] = []
         self._ranges: list[Range] = []
+        self._known: dict[Node, int] = {}
         self.taps = [self._tap(i, span) for i, span in enumerate(self._inputs)]
 
     def _tap(self, index: int, span: Range) -> Signal:
@@ -181,9 +130,18 @@ class CircuitBuilder:
     def _append(self, node: Node, span: Range) -> Signal:
         if span.lo > span.hi or span.bits > MAX_BITS:
             raise InternalError(f"a value from {span.lo} to {span.hi} does not fit {MAX_BITS} bits")
+        if node in self._known:  # the same operation on the same operands: the same wire
+            number = self._known[node]
+            return Signal(number, Range(self._ranges[number].lo, self._ranges[number].hi, span.frac))
+        self._known[node] = len(self._nodes)
         self._nodes.append(node)
         self._ranges.append(span)
         return Signal(len(self._nodes) - 1, span)
+
+    @property
+    def size(self) -> int:
+        """Nodes so far."""
+        return len(self._nodes)
 
     def constant(self, code: int, frac: int) -> Signal:
         """A fixed value."""
@@ -229,6 +187,65 @@ class CircuitBuilder:
         rule = Requantize(a.range.signed, 0, 0, RoundMode.TRN, OverflowMode.WRAP, bits, False)
         return self.cast(a, rule, a.range.frac)
 
+    def less(self, a: Signal, b: Signal) -> Signal:
+        """A bit: 1 where ``a < b``."""
+        a_up, b_up = _ups(a, b)
+        if a.range.hi << a_up < b.range.lo << b_up:
+            return self.constant(1, 0)
+        if a.range.lo << a_up >= b.range.hi << b_up:
+            return self.constant(0, 0)
+        return self._append(Less(a.node, b.node, a_up, b_up), Range(0, 1))
+
+    def select(self, bit: Signal, a: Signal, b: Signal, known: Range | None = None) -> Signal:
+        """`a` where `bit` is 1, else `b`. `known`: a tighter interval than that of both, if there is one."""
+        a_up, b_up = _ups(a, b)
+        frac = max(a.range.frac, b.range.frac)
+        if bit.range.constant or a == b:
+            return a if bit.range.lo else b
+        span = known or Range(
+            min(a.range.lo << a_up, b.range.lo << b_up), max(a.range.hi << a_up, b.range.hi << b_up), frac
+        )
+        if span.frac != frac:
+            raise InternalError("a choice has the fraction bits of its operands")
+        if span.constant:
+            return self.constant(span.lo, frac)
+        return self._append(Select(bit.node, a.node, b.node, a_up, b_up), span)
+
+    def larger(self, a: Signal, b: Signal) -> Signal:
+        """``max(a, b)``."""
+        a_up, b_up = _ups(a, b)
+        lo = max(a.range.lo << a_up, b.range.lo << b_up)
+        hi = max(a.range.hi << a_up, b.range.hi << b_up)
+        known = Range(lo, hi, max(a.range.frac, b.range.frac))
+        return self.select(self.less(a, b), b, a, known)
+
+    def smaller(self, a: Signal, b: Signal) -> Signal:
+        """``min(a, b)``."""
+        a_up, b_up = _ups(a, b)
+        lo = min(a.range.lo << a_up, b.range.lo << b_up)
+        hi = min(a.range.hi << a_up, b.range.hi << b_up)
+        known = Range(lo, hi, max(a.range.frac, b.range.frac))
+        return self.select(self.less(a, b), a, b, known)
+
+    def lookup(self, a: Signal, values: Sequence[int], frac: int) -> Signal:
+        """``values[code of a - lowest code of a]``; `frac` is the binary point of the result."""
+        if len(values) != a.range.hi - a.range.lo + 1:
+            raise InternalError(f"{len(values)} values for codes from {a.range.lo} to {a.range.hi}")
+        span = Range(min(values), max(values), frac)
+        if span.constant:
+            return self.constant(span.lo, frac)
+        if list(values) == list(range(a.range.lo, a.range.hi + 1)):
+            return Signal(a.node, span)
+        return self._append(Lookup(a.node, a.range.lo, tuple(values)), span)
+
+    def product(self, a: Signal, b: Signal) -> Signal:
+        """``a * b`` of two values, neither known before (`adders.multiply` is for constants)."""
+        ends = [x * y for x in (a.range.lo, a.range.hi) for y in (b.range.lo, b.range.hi)]
+        span = Range(min(ends), max(ends), a.range.frac + b.range.frac)
+        if span.constant:
+            return self.constant(span.lo, span.frac)
+        return self._append(Product(a.node, b.node), span)
+
     def aligned(self, a: Signal, frac: int) -> Signal:
         """The same value with more fraction bits. Wires only."""
         up = frac - a.range.frac
@@ -253,16 +270,12 @@ class CircuitBuilder:
                 needed.update(operands(self._nodes[number]))
         order = sorted(needed)
         new = {old: fresh for fresh, old in enumerate(order)}
-        nodes = tuple(_renumber(self._nodes[i], new) for i in order)
+        nodes = tuple(renumbered(self._nodes[i], new) for i in order)
         ranges = tuple(self._ranges[i] for i in order)
         return Circuit(self._inputs, nodes, ranges, tuple(Signal(new[s.node], s.range) for s in outputs))
 
 
-def _renumber(node: Node, new: dict[int, int]) -> Node:
-    if isinstance(node, ShiftAdd):
-        return ShiftAdd(new[node.a], new[node.b], node.a_up, node.b_up, node.subtract, node.drop)
-    if isinstance(node, Negate):
-        return Negate(new[node.a])
-    if isinstance(node, Cast):
-        return Cast(new[node.a], node.rule)
-    return node
+def _ups(a: Signal, b: Signal) -> tuple[int, int]:
+    """Places that bring the binary points of `a` and `b` together."""
+    frac = max(a.range.frac, b.range.frac)
+    return frac - a.range.frac, frac - b.range.frac

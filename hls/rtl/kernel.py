@@ -1,20 +1,68 @@
-"""A stage's circuit as a Verilog module: instances of the primitives, and delays between pipeline stages."""
+"""A kernel as a Verilog module: instances of the primitives, and delays between pipeline stages.
+
+A kernel is a circuit with the clocks in which its nodes work. It takes a new set of inputs every clock, never
+stalls, and has its registered results `latency` clocks later.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from dwell.errors import InternalError
-from dwell.hls.rtl.circuit import Cast, Circuit, Constant, Negate, Range, ShiftAdd, Tap, operands
-from dwell.hls.rtl.lowering import Stage
+from dwell.hls.rtl.circuit import (
+    Cast,
+    Circuit,
+    Constant,
+    Less,
+    Lookup,
+    Negate,
+    Product,
+    Range,
+    Select,
+    ShiftAdd,
+    Tap,
+    operands,
+)
+from dwell.hls.rtl.gates import Node
 from dwell.hls.rtl.schedule import Schedule
 
 _INDENT = "    "
 
 
-def print_kernel(stage: Stage, module: str, header: str) -> str:
+@dataclass(frozen=True)
+class Kernel:
+    """A circuit and its pipeline; `name` and `kind` say in remarks which node of the graph it is for."""
+
+    name: str
+    kind: str
+    circuit: Circuit
+    schedule: Schedule
+
+    @property
+    def latency(self) -> int:
+        """Clocks from its inputs to its registered results."""
+        return self.schedule.stages
+
+    @property
+    def input_bits(self) -> int:
+        """Bits of port `taps`."""
+        return sum(span.bits for span in self.circuit.inputs)
+
+    @property
+    def result(self) -> tuple[Range, ...]:
+        """What port `result` carries, the first one in the lowest bits."""
+        return tuple(s.range for s in self.circuit.outputs)
+
+    @property
+    def result_bits(self) -> int:
+        """Bits of port `result`."""
+        return sum(span.bits for span in self.result)
+
+
+def print_kernel(kernel: Kernel, module: str, header: str) -> str:
     """The module text. Ports: `aclk`; `taps`, the inputs packed, first one lowest; `result`, likewise."""
-    return _Printer(stage.circuit, stage.schedule).module(stage, module, header)
+    return _Printer(kernel.circuit, kernel.schedule).module(kernel, module, header)
 
 
 class _Printer:
@@ -24,20 +72,18 @@ class _Printer:
         self.offsets = _offsets(circuit.inputs)
         self.last = _last_stage(circuit, schedule)
 
-    def module(self, stage: Stage, module: str, header: str) -> str:
-        width_in = sum(span.bits for span in self.circuit.inputs)
-        width_out = sum(s.range.bits for s in self.circuit.outputs)
+    def module(self, kernel: Kernel, module: str, header: str) -> str:
         lines = [
             header + "//",
-            f"// Kernel of {stage.kind} '{stage.name}': {self.circuit.adders} adders, "
+            f"// Kernel of {kernel.kind} '{kernel.name}': {self.circuit.adders} adders, "
             f"pipeline stages: {self.schedule.stages}, a result every clock.",
             "// Names: x = input, n = value, n_s2 = the same value in stage 2.",
             "`default_nettype none",
             "",
             f"module {module} (",
             "    input  wire aclk,",
-            f"    input  wire [{width_in - 1}:0] taps,",
-            f"    output wire [{width_out - 1}:0] result",
+            f"    input  wire [{kernel.input_bits - 1}:0] taps,",
+            f"    output wire [{kernel.result_bits - 1}:0] result",
             ");",
             "",
             *self._inputs(),
@@ -84,32 +130,14 @@ class _Printer:
 
     def _node(self, index: int) -> list[str]:
         node, span = self.circuit.nodes[index], self.circuit.ranges[index]
-        at = self.schedule.stage[index]
-        names = [self._name(i, at) for i in operands(node)]
-        spans = [self.circuit.ranges[i] for i in operands(node)]
-        declare = f"{_INDENT}wire {_bits(span)}n{index};"
-        if isinstance(node, ShiftAdd):
-            a, b = spans
-            values = {
-                "A_BITS": a.bits, "A_SIGNED": int(a.signed), "A_UP": node.a_up,
-                "B_BITS": b.bits, "B_SIGNED": int(b.signed), "B_UP": node.b_up,
-                "SUBTRACT": int(node.subtract), "DROP": node.drop, "Y_BITS": span.bits,
-            }  # fmt: skip
-            return [declare, _instance("dwell_shift_add", values, f"u{index}", names, f"n{index}")]
-        if isinstance(node, Negate):
-            values = {"A_BITS": spans[0].bits, "A_SIGNED": int(spans[0].signed), "Y_BITS": span.bits}
-            return [declare, _instance("dwell_negate", values, f"u{index}", names, f"n{index}")]
-        if isinstance(node, Cast):
-            rule = node.rule
-            if rule.bits != span.bits:
-                raise InternalError(f"a cast to {rule.bits} bits gives values of {span.bits} bits")
-            values = {
-                "A_BITS": spans[0].bits, "A_SIGNED": int(spans[0].signed), "RELU": int(rule.relu),
-                "DROP": rule.drop, "UP": rule.up, "ROUND": int(rule.rounding), "OVERFLOW": int(rule.overflow),
-                "Y_BITS": rule.bits, "Y_SIGNED": int(rule.signed),
-            }  # fmt: skip
-            return [declare, _instance("dwell_cast", values, f"u{index}", names, f"n{index}")]
-        raise InternalError(f"no primitive prints a {type(node).__name__}")
+        reads = operands(node)
+        names = [self._name(i, self.schedule.stage[index]) for i in reads]
+        module, values = _primitive(node, span, [self.circuit.ranges[i] for i in reads])
+        ports = "cab" if isinstance(node, Select) else "ab"
+        return [
+            f"{_INDENT}wire {_bits(span)}n{index};",
+            _instance(module, values, f"u{index}", dict(zip(ports, names, strict=False)), f"n{index}"),
+        ]
 
     def _results(self) -> list[str]:
         lines, low = [], 0
@@ -150,7 +178,59 @@ def _literal(code: int, span: Range) -> str:
     return f"{span.bits}'d{code & ((1 << span.bits) - 1)}"
 
 
-def _instance(module: str, values: dict[str, int], name: str, inputs: Sequence[str], output: str) -> str:
+def _primitive(node: Node, span: Range, reads: Sequence[Range]) -> tuple[str, dict[str, int | str]]:
+    """The module that does `node`, of interval `span`, and its parameters."""
+    if isinstance(node, Negate):
+        return "dwell_negate", {**_type("A", reads[0]), "Y_BITS": span.bits}
+    if isinstance(node, Cast):
+        return "dwell_cast", {**_type("A", reads[0]), **_rule(node, span)}
+    if isinstance(node, Lookup):
+        return "dwell_lookup", {
+            "A_BITS": reads[0].bits, "Y_BITS": span.bits, "VALUES": _planes(node, reads[0], span),
+        }  # fmt: skip
+    if isinstance(node, ShiftAdd | Less | Select | Product):
+        a, b = reads[-2:]
+        values: dict[str, int | str] = {**_type("A", a), **_type("B", b)}
+        if not isinstance(node, Product):
+            values |= {"A_UP": node.a_up, "B_UP": node.b_up}
+        if isinstance(node, Less):
+            return "dwell_less", values
+        values["Y_BITS"] = span.bits
+        if isinstance(node, ShiftAdd):
+            return "dwell_shift_add", values | {"SUBTRACT": int(node.subtract), "DROP": node.drop}
+        return "dwell_select" if isinstance(node, Select) else "dwell_product", values
+    raise InternalError(f"no primitive prints a {type(node).__name__}")
+
+
+def _type(port: str, span: Range) -> dict[str, int]:
+    return {f"{port}_BITS": span.bits, f"{port}_SIGNED": int(span.signed)}
+
+
+def _rule(node: Cast, span: Range) -> dict[str, int]:
+    rule = node.rule
+    if rule.bits != span.bits:
+        raise InternalError(f"a cast to {rule.bits} bits gives values of {span.bits} bits")
+    return {
+        "RELU": int(rule.relu), "DROP": rule.drop, "UP": rule.up, "ROUND": int(rule.rounding),
+        "OVERFLOW": int(rule.overflow), "Y_BITS": rule.bits, "Y_SIGNED": int(rule.signed),
+    }  # fmt: skip
+
+
+def _planes(node: Lookup, address: Range, span: Range) -> str:
+    """The table of `dwell_lookup`: one plane a bit; codes that never occur get their nearest neighbour's."""
+    entries, last = 1 << address.bits, len(node.values) - 1
+    word = 0
+    for pattern in range(entries):
+        code = pattern - entries if address.signed and 2 * pattern >= entries else pattern
+        value = node.values[min(max(code - node.lo, 0), last)]
+        for bit in range(span.bits):
+            word |= ((value >> bit) & 1) << (bit * entries + pattern)
+    return f"{span.bits * entries}'h{word:x}"
+
+
+def _instance(
+    module: str, values: Mapping[str, int | str], name: str, inputs: Mapping[str, str], output: str
+) -> str:
     parameters = ", ".join(f".{key}({value})" for key, value in values.items())
-    ports = ", ".join(f".{port}({wire})" for port, wire in zip("ab", inputs, strict=False))
+    ports = ", ".join(f".{port}({wire})" for port, wire in inputs.items())
     return f"{_INDENT}{module} #({parameters}) {name} ({ports}, .y({output}));"

@@ -23,6 +23,7 @@ from dwell.hls.qmodel import (
 from dwell.hls.rtl.adders import multiply
 from dwell.hls.rtl.casts import plan_cast
 from dwell.hls.rtl.circuit import Circuit, CircuitBuilder, Range, Signal
+from dwell.hls.rtl.kernel import Kernel
 from dwell.hls.rtl.options import RtlOptions
 from dwell.hls.rtl.schedule import Schedule, pipeline
 from dwell.hls.rtl.support import check_supported, layer_groups
@@ -76,6 +77,11 @@ class Stage:
     def latency(self) -> int:
         """Clocks from its input to its registered result."""
         return self.schedule.stages + (self.window.latency if self.window else 0)
+
+    @property
+    def kernel(self) -> Kernel:
+        """The circuit in hardware."""
+        return Kernel(self.name, self.kind, self.circuit, self.schedule)
 
     @property
     def circuit_takes_pixels(self) -> bool:

@@ -24,6 +24,15 @@ VARIANTS: dict[str, list[dict[str, int]]] = {
         {"A_UP": 3, "Y_BITS": 12},
         {"B_UP": 12, "Y_BITS": 9, "DROP": 2},
     ],
+    "dwell_less": [{}, {"A_SIGNED": 1, "B_UP": 3}, {"A_BITS": 1, "B_BITS": 1, "B_SIGNED": 1}],
+    "dwell_select": [{}, {"A_SIGNED": 1, "A_UP": 3, "Y_BITS": 12}, {"B_UP": 1, "Y_BITS": 4}],
+    "dwell_lookup": [{}, {"A_BITS": 6, "Y_BITS": 1, "VALUES": 0x123456789ABCDEF}],
+    "dwell_product": [
+        {},
+        {"A_SIGNED": 1, "Y_BITS": 20},
+        {"A_SIGNED": 1, "B_SIGNED": 1, "Y_BITS": 9},
+        {"A_BITS": 1, "Y_BITS": 4},
+    ],
     "dwell_negate": [{}, {"A_BITS": 4, "A_SIGNED": 1, "Y_BITS": 4}],
     "dwell_cast": [
         {},
@@ -44,6 +53,26 @@ VARIANTS: dict[str, list[dict[str, int]]] = {
         {"DILATION_H": 2, "MAX_WIDTH": 33},
     ],
     "dwell_frame_in": [{}, {"MAX_WIDTH": 2}, {"MAX_WIDTH": 300, "PIXEL_BITS": 1}],
+    "dwell_frame_guard": [{}, {"BEATS": 1}, {"BITS": 40, "BEATS": 9}],
+    "dwell_scan": [
+        {},
+        {"STRIDE_ROWS": 2, "STRIDE_BEATS": 2, "RESULT_ROWS": 7, "RESULT_BEATS": 7},
+        {"ROWS": 6, "BEATS": 6, "LAG_ROWS": 0, "LAG_BEATS": 0},
+    ],
+    "dwell_scan_window": [
+        {},
+        {"LANES": 4, "STRIDE_H": 2, "STRIDE_W": 2, "OUT_ROWS": 4, "OUT_COLUMNS": 4},
+        {"KERNEL_H": 1, "TOP": 0, "OUT_COLUMNS": 10},
+        {"LANES": 8, "DILATION_H": 2, "DILATION_W": 3, "OUT_ROWS": 6, "OUT_COLUMNS": 3, "PAD": 7},
+    ],
+    "dwell_fifo": [{}, {"DEPTH": 1, "BITS": 1}, {"DEPTH": 5}],
+    "dwell_fork": [{}, {"WAYS": 3}],
+    "dwell_join": [{}, {"WAYS": 3}],
+    "dwell_upsample": [{}, {"FACTOR_H": 1, "FACTOR_W": 3}, {"LANES": 2, "ROWS": 1, "BEATS": 1}],
+    "dwell_accumulate": [{}, {"A_SIGNED": 1, "MAX": 1, "Y_BITS": 8}],
+    "dwell_narrow": [{}, {"RATIO": 3, "LINE_BEATS": 1, "LAST_PARTS": 1}],
+    "dwell_widen": [{}, {"RATIO": 3, "LINE_PARTS": 1}, {"RATIO": 4, "LINE_PARTS": 9}],
+    "dwell_line_marks": [{}, {"LINE_BEATS": 1, "LINES": 1}],
     "dwell_credit_fifo": [{}, {"BITS": 1, "LATENCY": 1, "DEPTH_LOG2": 2}, {"LATENCY": 40, "DEPTH_LOG2": 6}],
 }
 
@@ -51,7 +80,7 @@ VARIANTS: dict[str, list[dict[str, int]]] = {
 def lint(sources: Sequence[Path], top: str, settings: dict[str, int] | None = None) -> None:
     """Verilator with every warning on; a warning fails."""
     tool = find_tool("verilator")
-    chosen = [f"-G{key}={value}" for key, value in (settings or {}).items()]
+    chosen = [f"-G{key}={_literal(value)}" for key, value in (settings or {}).items()]
     command = [*tool.command, "--lint-only", "-Wall", "--default-language", "1364-2005", "--top-module", top]
     done = subprocess.run(
         [*command, *chosen, *map(str, sources)],
@@ -61,6 +90,11 @@ def lint(sources: Sequence[Path], top: str, settings: dict[str, int] | None = No
         timeout=120,
     )
     assert done.returncode == 0 and "%Warning" not in done.stderr, f"{top} {settings}\n{done.stderr[-3000:]}"
+
+
+def _literal(value: int) -> str:
+    """A parameter; one of more than 32 bits as a hexadecimal number."""
+    return str(value) if value < 1 << 31 else f"64'h{value:x}"
 
 
 @pytest.mark.parametrize("module", sorted(VARIANTS))

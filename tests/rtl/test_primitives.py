@@ -31,16 +31,19 @@ def codes(bits: int, signed: int) -> list[int]:
 
 
 def outputs(
-    folder: Path, module: str, variants: Sequence[Parameters], operands: Sequence[str]
+    folder: Path, module: str, variants: Sequence[Parameters], operands: Sequence[str], ties: str = ""
 ) -> list[list[int]]:
-    """The y of every variant for every pattern of its operands (the last one fastest), one bench for all."""
+    """The y of every variant for every pattern of its operands (the last one fastest), one bench for all.
+
+    `ties` connects further ports; a parameter with a name in small letters is none of the module's.
+    """
     lines = ["`timescale 1ns / 1ps", "module bench;", "    integer i, j;"]
     for number, values in enumerate(variants):
-        settings = ", ".join(f".{key}({value})" for key, value in values.items())
-        ports = ", ".join(f".{name}({name}{number})" for name in operands)
+        settings = ", ".join(f".{key}({value})" for key, value in values.items() if key.isupper())
+        ports = ties + ", ".join(f".{name}({name}{number})" for name in operands)
         for name in operands:
             lines.append(f"    reg [{values[f'{name.upper()}_BITS'] - 1}:0] {name}{number};")
-        lines.append(f"    wire [{values['Y_BITS'] - 1}:0] y{number};")
+        lines.append(f"    wire [{result_bits(values) - 1}:0] y{number};")
         lines.append(f"    {module} #({settings}) u{number} ({ports}, .y(y{number}));")
     lines.append("    initial begin")
     for number, values in enumerate(variants):
@@ -61,16 +64,21 @@ def outputs(
     return found
 
 
+def result_bits(values: Parameters) -> int:
+    return values.get("Y_BITS", values.get("y_bits", 0))
+
+
 def check(
     folder: Path,
     module: str,
     variants: Sequence[Parameters],
     operands: Sequence[str],
     wanted: Callable[[Parameters], Sequence[int]],
+    ties: str = "",
 ) -> None:
     """Every output of every variant against `wanted`, modulo the bits of y."""
-    for values, got in zip(variants, outputs(folder, module, variants, operands), strict=True):
-        mask = (1 << values["Y_BITS"]) - 1
+    for values, got in zip(variants, outputs(folder, module, variants, operands, ties), strict=True):
+        mask = (1 << result_bits(values)) - 1
         assert got == [int(v) & mask for v in wanted(values)], values
 
 
@@ -97,6 +105,62 @@ def test_shift_add(tmp_path: Path) -> None:
     ]  # fmt: skip
     variants += [{**v, "DROP": 2, "Y_BITS": 5} for v in variants[:: len(variants) // 40]]
     check(tmp_path, "dwell_shift_add", variants, ("a", "b"), sums)
+
+
+UPS = ((0, 0), (0, 2), (3, 0))
+
+
+def pairs(y_bits: Sequence[int], ups: Sequence[tuple[int, int]] = UPS) -> list[Parameters]:
+    """Operands of a few widths, signs and places."""
+    return [
+        {"A_BITS": a, "A_SIGNED": sa, "A_UP": up[0], "B_BITS": b, "B_SIGNED": sb, "B_UP": up[1], "Y_BITS": y}
+        for a, sa, b, sb, up, y in itertools.product((1, 4), (0, 1), (1, 3), (0, 1), ups, y_bits)
+    ]
+
+
+def operands_of(values: Parameters) -> list[tuple[int, int]]:
+    return [
+        (a << values.get("A_UP", 0), b << values.get("B_UP", 0))
+        for a in codes(values["A_BITS"], values["A_SIGNED"])
+        for b in codes(values["B_BITS"], values["B_SIGNED"])
+    ]
+
+
+def test_less(tmp_path: Path) -> None:
+    variants = [{k if k != "Y_BITS" else "y_bits": v for k, v in values.items()} for values in pairs((1,))]
+    check(tmp_path, "dwell_less", variants, ("a", "b"), lambda v: [int(a < b) for a, b in operands_of(v)])
+
+
+@pytest.mark.parametrize("bit", [0, 1])
+def test_select(tmp_path: Path, bit: int) -> None:
+    check(
+        tmp_path,
+        "dwell_select",
+        pairs((2, 5, 9)),
+        ("a", "b"),
+        lambda v: [a if bit else b for a, b in operands_of(v)],
+        f".c(1'b{bit}), ",
+    )
+
+
+def test_product(tmp_path: Path) -> None:
+    variants = [
+        {key: value for key, value in v.items() if not key.endswith("_UP")}
+        for v in pairs((2, 7, 11), ((0, 0),))
+    ]
+    check(tmp_path, "dwell_product", variants, ("a", "b"), lambda v: [a * b for a, b in operands_of(v)])
+
+
+@pytest.mark.parametrize(("bits", "y_bits"), [(1, 1), (3, 4), (6, 9), (8, 1)])
+def test_lookup(tmp_path: Path, bits: int, y_bits: int) -> None:
+    entries = [int(v) for v in np.random.default_rng(bits).integers(0, 1 << y_bits, 1 << bits)]
+    word = sum(
+        ((entry >> bit) & 1) << (bit * len(entries) + at)
+        for at, entry in enumerate(entries)
+        for bit in range(y_bits)
+    )
+    variant: dict[str, object] = {"A_BITS": bits, "Y_BITS": y_bits, "VALUES": f"{y_bits << bits}'h{word:x}"}
+    assert outputs(tmp_path, "dwell_lookup", [variant], ("a",)) == [entries]  # type: ignore[list-item]
 
 
 def test_negate(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_pipelines_keep_order_and_cutoff(seed: int, cutoff: float) -> None:
                 start = max(start, times[other])
         if not operands(node):
             start = arrival[getattr(node, "index", 0)]
-        need = delay(node, circuit.ranges[index])
+        need = delay(node, circuit.ranges[index], [circuit.ranges[i] for i in operands(node)])
         assert start + need <= cutoff or start == 0 or need == 0
         times.append(start + need)
     assert plan.stages == 1 + max(plan.stage[s.node] for s in circuit.outputs)
