@@ -69,10 +69,10 @@ def evaluate(
         return np.argsort(-first, axis=-1, kind="stable")[..., : node.k].astype(np.int64)
     if isinstance(node, Softmax):
         return _softmax(node, first, out.type.hi)
-    return _moved(node, first)
+    return moved(node, first)
 
 
-def _moved(node: Node, codes: Codes) -> Codes:
+def moved(node: Node, codes: Codes) -> Codes:
     """Nodes that only put codes elsewhere."""
     if isinstance(node, Upsample):
         return np.repeat(np.repeat(codes, node.factor[0], axis=1), node.factor[1], axis=2)

@@ -1,0 +1,62 @@
+"""Passes that leave the function of a network as it is: the same output codes for every input.
+
+Each pass takes a `QModel` and returns another (or the same) and a `Report` of what it did. `simplify` runs
+them until none finds anything. What holds afterwards of names: nodes keep theirs; a quantizer whose tensor
+has gone, or has lost channels, is dropped from `quantizers`, one whose codes are now found under another
+name is kept under it. The input's type, the output's type, fraction, scale and offset stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dwell.hls.qmodel.channels import prune_channels
+from dwell.hls.qmodel.graph import QModel
+from dwell.hls.qmodel.layout import drop_idle_nodes, drop_side_branches, fold_moves, sink_moves
+from dwell.hls.qmodel.narrow import narrow_types, trim_tables
+from dwell.hls.qmodel.rewrite import Report
+
+__all__ = [
+    "PASSES",
+    "Pass",
+    "Report",
+    "drop_idle_nodes",
+    "drop_side_branches",
+    "fold_moves",
+    "narrow_types",
+    "prune_channels",
+    "simplify",
+    "sink_moves",
+    "trim_tables",
+]
+
+Pass = Callable[[QModel], tuple[QModel, Report]]
+
+#: In the order in which one makes work for the next.
+PASSES: tuple[Pass, ...] = (
+    drop_side_branches,
+    sink_moves,
+    fold_moves,
+    trim_tables,
+    prune_channels,
+    narrow_types,
+    drop_idle_nodes,
+)
+
+#: Rounds are few: each takes away nodes, channels, steps or bits. This many is a bound, not an aim.
+_MOST_ROUNDS = 50
+
+
+def simplify(model: QModel, passes: Sequence[Pass] = PASSES) -> tuple[QModel, tuple[Report, ...]]:
+    """Run `passes` round after round until none changes anything; the reports of all that did something."""
+    reports: list[Report] = []
+    for _ in range(_MOST_ROUNDS):
+        found = False
+        for one in passes:
+            model, report = one(model)
+            if report:
+                reports.append(report)
+                found = True
+        if not found:
+            break
+    return model, tuple(reports)
