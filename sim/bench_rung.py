@@ -27,8 +27,8 @@ from dwell.sim.results import RungResult
 from dwell.sim.verilated.cache import scratch
 from dwell.sim.workload import Frame
 
-ICARUS_BEATS = 800
-"""Beats for Icarus, which is some hundred times slower than a Verilated model on a real network."""
+ICARUS_CLOCKS = 800
+"""Clocks of a phase on Icarus, about, which is some hundred times slower than a Verilated model on a real network."""
 
 _log = logging.getLogger("dwell.simulate")
 
@@ -86,8 +86,8 @@ def climb_bench(
                 def say(fraction: float, text: str, at: int = index, label: str = simulator.label) -> None:
                     progress((at + fraction) / len(chosen), f"{label}: {text}")
 
-                beats = ICARUS_BEATS if simulator.name == "icarus" else None
-                plans = make_plans(dut, frames, stalls=stalls, most_beats=beats)
+                clocks = ICARUS_CLOCKS if simulator.name == "icarus" else None
+                plans = make_plans(dut, frames, stalls=stalls, most_clocks=clocks)
                 folder = working / simulator.name
                 junit[simulator.name] = folder / "junit.xml"
                 played[simulator.name] = _play(dut, simulator, plans, folder, out, seed, say)
@@ -200,4 +200,5 @@ def _result(played: Mapping[str, _Played], missing: Sequence[str], stalls: bool,
         sum(one.seconds for one in played.values()),
         f"cocotb {metadata.version('cocotb')} on {labels}",
         detail,
+        first.timing.frame_cycles,
     )

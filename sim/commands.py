@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from dwell.sim.bench.plan import bench_frames
 from dwell.sim.bench_rung import climb_bench
 from dwell.sim.core_rung import climb_core
 from dwell.sim.dut import Dut, load_dut
+from dwell.sim.given import check_reference, read_vectors
 from dwell.sim.results import RungResult
-from dwell.sim.vectors import check_reference, default_frames, read_vectors
+from dwell.sim.vectors import default_frames
 from dwell.sim.verilated.cache import cache_root
 from dwell.sim.workload import Frame
 
@@ -34,7 +36,9 @@ def simulate(args: Mapping[str, Any]) -> dict[str, Any]:
     dut = load_dut(design, allow_edited=bool(args.get("allow_edited")))
     vectors = args.get("vectors")
     count = int(args.get("count") or 10_000)
-    frames, extremes = _frames(dut, level, None if vectors is None else Path(str(vectors)), count, seed)
+    frames, extremes, about = _frames(
+        dut, level, None if vectors is None else Path(str(vectors)), count, seed
+    )
     chosen = args.get("out")
     out = Path(str(chosen)) if chosen else cache_root() / "runs" / f"{dut.name}-{level}"
     out.mkdir(parents=True, exist_ok=True)
@@ -49,7 +53,7 @@ def simulate(args: Mapping[str, Any]) -> dict[str, Any]:
         )  # fmt: skip
     else:
         result = climb_bench(dut, frames, seed=seed, stalls=stalls, simulators=simulators, out=out)
-    return _written(result, out)
+    return _written(replace(result, detail={**result.detail, **about}), out)
 
 
 def _simulators(text: str, level: str) -> Sequence[str]:
@@ -72,14 +76,16 @@ def _simulators(text: str, level: str) -> Sequence[str]:
     return chosen
 
 
-def _frames(dut: Dut, level: str, vectors: Path | None, count: int, seed: int) -> tuple[Sequence[Frame], int]:
+def _frames(
+    dut: Dut, level: str, vectors: Path | None, count: int, seed: int
+) -> tuple[Sequence[Frame], int, Mapping[str, object]]:
+    """What to send, how many windows of it are at the extremes, and what a user's file says about it."""
     if vectors is not None:
         given = read_vectors(dut, vectors)
-        check_reference(dut, given)
-        return given.frames, 0
+        return given.frames, 0, {"array": given.name, **check_reference(dut, given)}
     if level != "bench":
-        return default_frames(dut, count, seed)
-    return bench_frames(dut, max(1, min(20, count // _BENCH_WINDOWS_A_FRAME)), seed), 0
+        return *default_frames(dut, count, seed), {}
+    return bench_frames(dut, max(1, min(20, count // _BENCH_WINDOWS_A_FRAME)), seed), 0, {}
 
 
 def _written(result: RungResult, out: Path) -> dict[str, Any]:

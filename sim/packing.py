@@ -1,4 +1,4 @@
-"""Codes as AXI4-Stream data: channels packed from the lowest bit, padded to whole bytes."""
+"""Codes as AXI4-Stream data: packed from the lowest bit, padded to whole bytes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from dwell.sim.dut import Port
 from dwell.sim.verilated import Beats
 from dwell.sim.verilated.run import LAST, USER
 
@@ -14,18 +15,16 @@ Bytes = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.int64]
 
 
-def pack(codes: Codes, widths: Sequence[int], size: int, *, sign_extend: bool = False) -> Bytes:
-    """Codes (N, C) as bytes (N, `size`), channel 0 lowest, `widths[c]` bits each, little-endian.
-
-    The bits above the last channel are zero, or copies of its sign with `sign_extend`.
-    """
-    if sum(widths) > 8 * size or codes.shape[1] != len(widths):
-        raise ValueError(f"{codes.shape[1]} channels of {sum(widths)} bits do not fit {size} bytes")
+def pack(codes: Codes, port: Port) -> Bytes:
+    """Codes (N, `elements`) as bytes (N, `size`), little-endian; the padding is zeros or the last sign."""
+    width, size = port.type.width, port.size
+    if port.elements * width > 8 * size or codes.shape[1] != port.elements:
+        raise ValueError(f"{codes.shape[1]} codes of {width} bits do not fit {size} bytes")
     out = np.zeros((len(codes), size), dtype=np.uint8)
     low = 0
-    for channel, width in enumerate(widths):
-        value = codes[:, channel]
-        last = sign_extend and channel == len(widths) - 1
+    for element in range(port.elements):
+        value = codes[:, element]
+        last = port.sign_extend and element == port.elements - 1
         if not last:
             value = value & ((1 << width) - 1)
         stop = 8 * size if last else low + width
@@ -38,23 +37,23 @@ def pack(codes: Codes, widths: Sequence[int], size: int, *, sign_extend: bool = 
     return out
 
 
-def unpack(data: Bytes, widths: Sequence[int], signed: Sequence[bool]) -> Codes:
-    """Bytes (N, size) back to codes (N, C); whatever lies above the last channel is not looked at."""
-    out = np.zeros((len(data), len(widths)), dtype=np.int64)
+def unpack(data: Bytes, port: Port) -> Codes:
+    """Bytes (N, `size`) back to codes (N, `elements`); whatever lies above the last is not looked at."""
+    width, signed = port.type.width, port.type.signed
+    out = np.zeros((len(data), port.elements), dtype=np.int64)
+    if width == 0:
+        return out
     low = 0
-    for channel, width in enumerate(widths):
+    for element in range(port.elements):
         value = np.zeros(len(data), dtype=np.int64)
         for byte in range(low // 8, (low + width + 7) // 8):
             shift = 8 * byte - low
             part = data[:, byte].astype(np.int64)
             value |= part << shift if shift >= 0 else part >> -shift
-        if width:
-            value &= (1 << width) - 1
-        else:
-            value[:] = 0
-        if signed[channel] and width:
+        value &= (1 << width) - 1
+        if signed:
             value -= (value >> (width - 1)) << width
-        out[:, channel] = value
+        out[:, element] = value
         low += width
     return out
 
@@ -65,6 +64,13 @@ def frame_flags(height: int, width: int) -> Bytes:
     flags[0, 0] |= USER
     flags[:, -1] |= LAST
     return flags.reshape(-1)
+
+
+def port_flags(port: Port, shape: tuple[int, ...]) -> Bytes:
+    """Flags of a frame of codes in `shape` on a port."""
+    if port.line_beats:
+        return frame_flags(port.frame_beats // port.line_beats, port.line_beats)
+    return frame_flags(shape[0], shape[1])
 
 
 def joined(parts: Sequence[Beats]) -> Beats:

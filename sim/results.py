@@ -12,7 +12,7 @@ from dwell.artifact import write_rung
 
 @dataclass(frozen=True)
 class RungResult:
-    """One climbed rung. `windows` are the decisions compared; latency and interval are in clocks."""
+    """One climbed rung. `windows` are the decisions compared; latency and intervals, measured, are in clocks."""
 
     rung: int
     name: str
@@ -25,6 +25,7 @@ class RungResult:
     seconds: float
     simulator: str
     detail: Mapping[str, object] = field(default_factory=dict)
+    frame_cycles: int = 0
 
     @property
     def cycles_per_second(self) -> float:
@@ -40,6 +41,7 @@ class RungResult:
             "mismatches": self.mismatches,
             "latency_cycles": self.latency_cycles,
             "ii_cycles": self.ii_cycles,
+            "frame_cycles": self.frame_cycles,
             "cycles": self.clocks,
             "seconds": round(self.seconds, 3),
             "cycles_per_second": self.cycles_per_second,

@@ -8,9 +8,10 @@ from dwell.sim.bench.plan import bench_frames
 from dwell.sim.bench_rung import climb_bench
 from dwell.sim.core_rung import climb_core
 from dwell.sim.dut import load_dut
+from dwell.sim.given import read_vectors
 from dwell.sim.results import RungResult
 from dwell.sim.toolchain import find_verilator
-from dwell.sim.vectors import default_frames, read_vectors
+from dwell.sim.vectors import default_frames
 from dwell.stage import StageContext
 
 REFERENCE = "reference.npz"

@@ -1,185 +1,56 @@
-"""Test vectors: the extremes of the types, random frames of many sizes, and the user's own file."""
+"""Made-up test vectors: the extremes of the types, and random frames of many sizes."""
 
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import cycle
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from dwell.errors import ConfigError, VerificationError
 from dwell.hls.qmodel.nodes import Conv2D, Dense
-from dwell.sim.dut import Dut
+from dwell.sim.dut import Dut, Shape
 from dwell.sim.workload import Frame
 
 Codes = npt.NDArray[np.int64]
-Shape = tuple[int, ...]
 
 EXTREME_WINDOWS = 10_000
 """Windows at the extremes of the input type in every full run."""
+
+MOST_CODES = 1 << 24
+MOST_CLOCKS = 1 << 26
+"""Input codes and clocks of made-up frames of one size, at most; fewer windows are made then."""
+
+LEAST_FRAMES = 8
+"""Made-up frames of one size, at least, however large each is."""
 
 
 def default_frames(dut: Dut, windows: int, seed: int) -> tuple[list[Frame], int]:
     """Frames with at least `windows` decisions in all, and how many of those are at the extremes.
 
     Extremes are `EXTREME_WINDOWS` of them, or half of a small run. The rest is noise, smooth scans and
-    sparse frames, in sizes from one window to the widest line; the order mixes them all. Same seed, same
-    frames.
+    sparse frames; frames of any size come from one window to the widest line. The order mixes them all.
+    Same seed, same frames.
     """
     rng = np.random.default_rng([seed, 0x5EED])
+    windows = int(min(windows, _most_windows(dut)))
     extreme = min(EXTREME_WINDOWS, max(1, windows // 2))
     patterns = _extreme_patterns(dut, rng)
-    frames, extremes = _fill(
-        dut,
-        extreme,
-        _extreme_sizes(dut),
-        patterns,
-        at_least=len(patterns) if extreme == EXTREME_WINDOWS else 0,
-    )
-    more, _ = _fill(dut, windows - extremes, _sizes(dut), _ordinary_patterns(dut, rng))
+    all_of_them = len(patterns) if dut.any_size and extreme == EXTREME_WINDOWS else 0
+    least = 0 if dut.any_size else LEAST_FRAMES // 2
+    frames, extremes = _fill(dut, extreme, _extreme_sizes(dut), patterns, at_least=max(all_of_them, least))
+    more, _ = _fill(dut, windows - extremes, _sizes(dut), _ordinary_patterns(dut, rng), at_least=least)
     frames += more
     return [frames[i] for i in rng.permutation(len(frames))], extremes
 
 
-@dataclass(frozen=True)
-class Vectors:
-    """A user's frames, and the real outputs (N, ...) that the file says belong to them, if it does."""
-
-    path: Path
-    frames: tuple[Frame, ...]
-    outputs: npt.NDArray[np.float64] | None
-
-
-def read_vectors(dut: Dut, path: Path, *, origin: str = "") -> Vectors:
-    """The frames in `x` of an .npz file, cast by the model's own first cast, and `y` if it is there.
-
-    For a stream `x` is (N, H, W) or (N, H, W, C), for samples (N, ...) of the model's input shape or flat.
-    Raises `ConfigError` naming what is wrong: no file, no `x`, a wrong shape or dtype, a frame and pixel that
-    is not a finite number.
-    """
-    arrays = _read_arrays(path)
-    x = arrays["x"]
-    shape = dut.model.tensors[dut.model.input].shape
-    x = _stream_shape(dut, x, path, shape[-1]) if dut.streams else _sample_shape(x, path, shape)
-    _check_finite(x, path)
-    codes = dut.model.quantize(x)
-    name = origin or path.name
-    frames = tuple(Frame(one, f"{name} frame {i}") for i, one in enumerate(codes))
-    return Vectors(path, frames, arrays.get("y"))
-
-
-def check_reference(dut: Dut, given: Vectors) -> int:
-    """Compare the golden model's real outputs with `y`; returns how many were compared, 0 without `y`.
-
-    They must be equal, or within float32 rounding where the output's scale is not a power of two. Raises
-    `ConfigError` for a `y` of another shape, `VerificationError` with the first value that differs.
-    """
-    if given.outputs is None:
-        return 0
-    model = dut.model
-    codes = model.run_codes(np.stack([frame.codes for frame in given.frames]))
-    real = model.to_real(model.output, codes)
-    y = given.outputs
-    if y.size != real.size or len(y) != len(real):
-        raise ConfigError(
-            f"'y' in {given.path} has shape {y.shape}; the outputs of its frames are {real.shape}",
-            hint="leave y out, or give one value a decision",
-            place=str(given.path),
-        )
-    y = y.reshape(real.shape)
-    exact = math.frexp(model.tensors[model.output].scale)[0] == 0.5
-    wrong = ~(y == real) if exact else ~np.isclose(y, real, rtol=1e-5, atol=1e-6 * float(np.abs(real).max()))
-    if wrong.any():
-        at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        first = {"frame": at[0], "place": list(at[1:]), "expected": float(y[at]), "got": float(real[at])}
-        raise VerificationError(
-            f"{int(wrong.sum())} of {y.size} outputs of the golden model differ from 'y' in {given.path}, "
-            f"the first at frame {at[0]}, place {at[1:]}: expected {y[at]}, got {real[at]}",
-            first_mismatch=first,
-            hint="was y made by this very network, with its inputs quantized?",
-            place=str(given.path),
-        )
-    return int(y.size)
-
-
-def _read_arrays(path: Path) -> dict[str, npt.NDArray[np.float64]]:
-    """`x` and, if it is there, `y`, as float64."""
-    hint = "save it with numpy.savez(FILE, x=frames)"
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise ConfigError(f"{path} is a .npy file, not an .npz archive", hint=hint, place=str(path))
-        with loaded as archive:
-            if "x" not in archive.files:
-                found = ", ".join(archive.files) or "nothing"
-                raise ConfigError(f"{path} has no array 'x'; it holds {found}", hint=hint, place=str(path))
-            arrays = {name: archive[name] for name in ("x", "y") if name in archive.files}
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"there is no vectors file {path}", hint="check the path", place=str(path)
-        ) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"{path} cannot be read as .npz: {error}", hint=hint, place=str(path)) from error
-    for name, array in arrays.items():
-        if array.dtype.kind not in "fiu":
-            raise ConfigError(
-                f"'{name}' in {path} holds {array.dtype}, not real numbers",
-                hint="frames are floats as the detector gives them, in the units of training",
-                place=str(path),
-            )
-    if arrays["x"].ndim == 0 or len(arrays["x"]) == 0:
-        raise ConfigError(f"'x' in {path} holds no frame", hint=hint, place=str(path))
-    return {name: np.asarray(array, dtype=np.float64) for name, array in arrays.items()}
-
-
-def _stream_shape(dut: Dut, x: npt.NDArray[np.float64], path: Path, channels: int) -> npt.NDArray[np.float64]:
-    if x.ndim == 3 and channels == 1:
-        x = x[..., None]
-    wanted = "(N, H, W)" if channels == 1 else f"(N, H, W, {channels})"
-    if x.ndim != 4 or x.shape[3] != channels:
-        raise ConfigError(
-            f"'x' in {path} has shape {x.shape}; {dut.name} takes {wanted}",
-            hint=f"one frame an entry, {channels} channel{'s' if channels > 1 else ''} last",
-            place=str(path),
-        )
-    (kh, kw), (_, height, width, _) = dut.window, x.shape
-    if height < kh or not kw <= width <= dut.max_width:
-        raise ConfigError(
-            f"frames in {path} are {height}×{width}; {dut.name} takes at least {kh} rows "
-            f"and {kw} to {dut.max_width} columns",
-            hint="crop the frames, or convert with a larger max_width",
-            place=str(path),
-        )
-    return x
-
-
-def _sample_shape(x: npt.NDArray[np.float64], path: Path, shape: Shape) -> npt.NDArray[np.float64]:
-    size = int(np.prod(shape))
-    if x.shape[1:] not in (shape, (size,)):
-        raise ConfigError(
-            f"'x' in {path} has shape {x.shape}; the model takes (N, {', '.join(map(str, shape))})",
-            hint="one sample an entry",
-            place=str(path),
-        )
-    return x.reshape(len(x), *shape)
-
-
-def _check_finite(x: npt.NDArray[np.float64], path: Path) -> None:
-    bad = ~np.isfinite(x)
-    if not bad.any():
-        return
-    frame, *at = (int(i) for i in np.argwhere(bad)[0])
-    where = f"pixel (row {at[0]}, column {at[1]})" if len(at) > 1 else f"value {at[0]}"
-    raise ConfigError(
-        f"frame {frame}, {where} of {path} is {x[(frame, *at)]}; {int(bad.sum())} values are not finite",
-        hint="replace NaN and infinite pixels first",
-        place=str(path),
-    )
+def _most_windows(dut: Dut) -> float:
+    if dut.any_size:
+        return math.inf
+    shape = dut.input.shape
+    frames = min(MOST_CODES // math.prod(shape), MOST_CLOCKS // dut.frame_clocks(shape))
+    return max(LEAST_FRAMES, frames) * dut.decisions(shape)
 
 
 Pattern = tuple[str, Callable[[Shape], Codes]]
@@ -200,7 +71,7 @@ def _fill(
     while done < windows or len(frames) < at_least:
         shape = next(sizes)
         name, make = patterns[len(frames) % len(patterns)]
-        if dut.streams:
+        if dut.any_size:
             per_row = dut.decisions((dut.window[0], shape[1]))
             rows = max(1, -(-(windows - done) // per_row))
             shape = (min(shape[0], rows + dut.window[0] - 1), *shape[1:])
@@ -210,18 +81,18 @@ def _fill(
 
 
 def _extreme_sizes(dut: Dut) -> Iterator[Shape]:
-    if not dut.streams:
-        return cycle([dut.model.tensors[dut.model.input].shape])
-    (kh, kw), channels = dut.window, dut.model.tensors[dut.model.input].shape[-1]
+    if not dut.any_size:
+        return cycle([dut.input.shape])
+    (kh, kw), channels = dut.window, dut.input.shape[-1]
     widths = [kw, 2 * kw + 1, 3 * kw, dut.max_width]
     return cycle([(kh + 4, min(w, dut.max_width), channels) for w in widths])
 
 
 def _sizes(dut: Dut) -> Iterator[Shape]:
     """Sizes for the bulk: mostly large, since only whole windows count, with the odd ones between."""
-    if not dut.streams:
-        return cycle([dut.model.tensors[dut.model.input].shape])
-    (kh, kw), widest, channels = dut.window, dut.max_width, dut.model.tensors[dut.model.input].shape[-1]
+    if not dut.any_size:
+        return cycle([dut.input.shape])
+    (kh, kw), widest, channels = dut.window, dut.max_width, dut.input.shape[-1]
     side = min(widest, 256)
     sizes = [(kh, kw), (kh + 7, widest), (128, 128), (kh, widest), (97, 61), (kh + 1, kw + 1), (side, side)]
     sizes += [(64, 64), (kh + 30, kw), (200, widest - 1), (side, side)]
@@ -230,7 +101,7 @@ def _sizes(dut: Dut) -> Iterator[Shape]:
 
 def _extreme_patterns(dut: Dut, rng: np.random.Generator) -> list[Pattern]:
     """Frames of nothing but the lowest and the highest code."""
-    kind = dut.model.tensors[dut.model.input].type
+    lowest, highest = _limits(dut)
     masks: list[tuple[str, Mask]] = [("all lowest", np.zeros_like), ("all highest", np.ones_like)]
     for period in (1, 2, 3):
         for phase in (0, 1):
@@ -239,11 +110,17 @@ def _extreme_patterns(dut: Dut, rng: np.random.Generator) -> list[Pattern]:
     masks += _matched_masks(dut)
 
     def pattern(name: str, mask: Mask) -> Pattern:
-        return name, lambda shape: np.where(mask(np.zeros(shape, dtype=bool)), kind.hi, kind.lo).astype(
+        return name, lambda shape: np.where(mask(np.zeros(shape, dtype=bool)), highest, lowest).astype(
             np.int64
         )
 
     return [pattern(name, mask) for name, mask in masks]
+
+
+def _limits(dut: Dut) -> tuple[int, int]:
+    """Lowest and highest code that the model's first cast can give."""
+    lows, highs = dut.model.value_range(dut.model.input)
+    return int(lows.min()), int(highs.max())
 
 
 def _regular_masks(period: int, phase: int) -> list[tuple[str, Mask]]:
@@ -299,14 +176,14 @@ def _tiled(tile: Bits) -> Mask:
 
 
 def _ordinary_patterns(dut: Dut, rng: np.random.Generator) -> list[Pattern]:
-    kind = dut.model.tensors[dut.model.input].type
-    span = kind.hi - kind.lo
+    lowest, highest = _limits(dut)
+    span = highest - lowest
 
     def clip(values: npt.NDArray[np.float64]) -> Codes:
-        return np.clip(np.rint(kind.lo + span * values), kind.lo, kind.hi).astype(np.int64)
+        return np.clip(np.rint(lowest + span * values), lowest, highest).astype(np.int64)
 
     def noise(shape: Shape) -> Codes:
-        return rng.integers(kind.lo, kind.hi, shape, dtype=np.int64, endpoint=True)
+        return rng.integers(lowest, highest, shape, dtype=np.int64, endpoint=True)
 
     def smooth(shape: Shape) -> Codes:
         """Blobs on a lattice with shot noise, much as a scan looks."""

@@ -41,6 +41,14 @@ def plan_shell(design: Design) -> ShellPlan:
         raise _refuse(
             design, f"its style is {design.style}, the shell takes pixel streams", "convert with --io stream"
         )
+    if not design.max_width:
+        raise _refuse(
+            design,
+            f"it takes frames of {design.input.shape} only, the shell takes frames of any size",
+            "a chain of valid convolutions of stride 1 in style 'stream' takes frames of any size",
+        )
+    if not isinstance(design.output.scale, float) or design.output.offset != 0.0:
+        raise _refuse(design, "its score has an offset or scales by channel", "end in a score with one scale")
     if design.input.tdata_bits not in _STREAM_BITS:
         bits = design.input.tdata_bits
         raise _refuse(design, f"a pixel of {bits} bits fits no DMA stream", "use 1, 2, 4 or 8 bytes a pixel")

@@ -20,10 +20,12 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
-from dwell.sim.bench.recorder import Recorder
+from dwell.sim.bench.recorder import QUIET_CLOCKS, Recorder
 
 RESET_CLOCKS = 8
 SURPLUS_CLOCKS = 100
+"""Clocks after the last expected beat in which no other may come, beside those a frame may need."""
+
 USER, LAST = 1, 2
 
 
@@ -38,7 +40,8 @@ class Bench:
         self.dut = dut
         self.phase = dict(np.load(self.folder / f"phase_{name}.npz"))
         self.random = random.Random(f"{job['seed']} {name}")
-        self.recorder = Recorder(dut)
+        self.settle: int = job["settle_clocks"]
+        self.recorder = Recorder(dut, most_quiet=QUIET_CLOCKS + 4 * self.settle)
         self.edge = RisingEdge(dut.aclk)
         dut.aresetn.value = 0
         Clock(dut.aclk, 10, unit="ns").start()
@@ -84,8 +87,8 @@ class Bench:
             while len(self.recorder.data) < wanted:
                 await self.edge
                 self.recorder.sample()
-            self.recorder.quiet = -SURPLUS_CLOCKS
-            for _ in range(SURPLUS_CLOCKS):
+            for _ in range(SURPLUS_CLOCKS + self.settle):
+                self.recorder.quiet = 0
                 await self.edge
                 self.recorder.sample()
         finally:
@@ -178,5 +181,8 @@ async def reset_in_mid_frame(dut: Any) -> None:
 
 @cocotb.test()
 async def frame_cut_short(dut: Any) -> None:
-    """A first pixel in the middle of a frame: the decisions so far come out, then the new frame's."""
+    """A first beat in the middle of a frame: the old frame's results come out, then the new one's.
+
+    They are those of the decisions so far where frames are of any size, else those of the frame with zeros.
+    """
     await play(dut, "frame_cut_short", gaps=20, stalls=20)

@@ -13,10 +13,19 @@ from dwell.sim.dut import Dut
 from dwell.sim.packing import joined
 from dwell.sim.vectors import ordinary_frames
 from dwell.sim.verilated import Beats
+from dwell.sim.verilated.run import LAST
 from dwell.sim.workload import Frame, Workload
 
-PAUSED_BEATS = 6_000
-"""Beats that a phase with pauses sends at most: it takes several clocks a beat."""
+PAUSED_CLOCKS = 6_000
+"""Clocks at full speed of a phase with pauses, about: it takes several times as many."""
+
+TIMED_FRAMES = 6
+"""Frames of one size that a phase sends at least: latency and interval settle."""
+
+SPEED_CLOCKS = 8_000
+"""Clocks at full speed of made-up frames of one size, for each frame asked for."""
+
+_STRAY_BEATS = 5
 
 
 @dataclass(frozen=True)
@@ -41,26 +50,30 @@ class Plan:
 
 
 def make_plans(
-    dut: Dut, frames: Sequence[Frame], *, stalls: bool, most_beats: int | None = None
+    dut: Dut, frames: Sequence[Frame], *, stalls: bool, most_clocks: int | None = None
 ) -> tuple[Plan, ...]:
     """The phases for `frames`: full speed, a reset in mid-frame, a frame cut short, and pauses with `stalls`.
 
-    `most_beats` shortens all of them.
+    `most_clocks` shortens all of them.
     """
-    whole = Workload(dut, _shortened(dut, frames, most_beats) if most_beats else _sent_whole(dut, frames))
-    part = Workload(dut, _shortened(dut, frames, min(PAUSED_BEATS, (most_beats or 2 * PAUSED_BEATS) // 2)))
+    whole = Workload(dut, _shortened(dut, frames, most_clocks))
+    part = Workload(dut, _shortened(dut, frames, min(PAUSED_CLOCKS, (most_clocks or 2 * PAUSED_CLOCKS) // 2)))
     expected = part.expected_beats(part.golden())
     plans = [_plan("full_speed", whole, whole.expected_beats(whole.golden()))]
     if stalls:
         plans += [_plan(name, part, expected) for name in ("gaps", "back_pressure", "gaps_and_back_pressure")]
-    plans.append(_plan("reset_in_mid_frame", part, expected, cut=max(1, len(part.beats) * 3 // 5)))
-    if dut.streams:
+    cut = max(1, len(part.beats) * 3 // 5)
+    cut += int(cut in part.starts)
+    plans.append(_plan("reset_in_mid_frame", part, expected, cut=min(cut, len(part.beats))))
+    if dut.any_size:
         plans.append(_cut_short(part, expected))
+    elif dut.input.frame_beats > 1:
+        plans.append(_cut_and_completed(part, expected))
     return tuple(plans)
 
 
 def _plan(name: str, work: Workload, expected: Beats, cut: int = 0) -> Plan:
-    return Plan(Phase(name, work.beats, expected, cut), ((work, expected),))
+    return Plan(Phase(name, work.beats, expected, work.clocks, cut), ((work, expected),))
 
 
 def _cut_short(work: Workload, expected: Beats) -> Plan:
@@ -74,25 +87,53 @@ def _cut_short(work: Workload, expected: Beats) -> Plan:
     decided = int((first.last_pixels() < cut).sum())
     before = first.expected_beats(first.golden())
     before = Beats(before.data[:decided], before.flags[:decided])
-    sent = joined([Beats(first.beats.data[:cut], first.beats.flags[:cut]), work.beats])
-    phase = Phase("frame_cut_short", sent, joined([before, expected]))
+    sent = joined([_cut(first.beats, 0, cut), work.beats])
+    phase = Phase("frame_cut_short", sent, joined([before, expected]), first.clocks + work.clocks)
     return Plan(phase, ((first, before), (work, expected)))
 
 
-def _sent_whole(dut: Dut, frames: Sequence[Frame]) -> list[Frame]:
-    """All frames; of samples so many that the last one carries TLAST, with which every packet has to end."""
-    if dut.streams:
+def _cut_and_completed(work: Workload, expected: Beats) -> Plan:
+    """Beats of no frame, two frames that break off, then all frames, and beats of no frame after the first.
+
+    What is missing of a frame counts as zeros; what belongs to no frame is dropped.
+    """
+    dut, size = work.dut, work.dut.input.frame_beats
+    stray = Beats(work.beats.data[:_STRAY_BEATS], np.full(min(_STRAY_BEATS, len(work.beats)), LAST, np.uint8))
+    sent, frames = [stray], list[Frame]()
+    for beats in dict.fromkeys((1, min(size - 1, size * 3 // 5))):
+        frame = work.frames[len(frames) % len(work.frames)]
+        codes = frame.codes.reshape(-1).copy()
+        codes[beats * dut.input.elements :] = 0
+        frames.append(Frame(codes.reshape(frame.codes.shape), f"{frame.origin}, cut after {beats} beats"))
+        sent.append(_cut(Workload(dut, [frame]).beats, 0, beats))
+    completed = Workload(dut, frames)
+    before = completed.expected_beats(completed.golden())
+    sent += [_cut(work.beats, 0, size), stray, _cut(work.beats, size, len(work.beats))]
+    clocks = completed.clocks + work.clocks
+    beats_in = joined([part for part in sent if len(part)])
+    phase = Phase("frame_cut_short", beats_in, joined([before, expected]), clocks)
+    return Plan(phase, ((completed, before), (work, expected)))
+
+
+def _cut(beats: Beats, start: int, stop: int) -> Beats:
+    return Beats(beats.data[start:stop], beats.flags[start:stop])
+
+
+def _shortened(dut: Dut, frames: Sequence[Frame], most_clocks: int | None) -> list[Frame]:
+    """The first frames with at most about `most_clocks` clocks in all.
+
+    Of any size, the last one is cropped; of one size, there are `TIMED_FRAMES` at least, some repeated if
+    need be.
+    """
+    if not dut.any_size:
+        each = dut.frame_clocks(dut.input.shape)
+        count = len(frames) if most_clocks is None else min(len(frames), most_clocks // each)
+        repeated = [*frames] * -(-TIMED_FRAMES // len(frames))
+        return repeated[: max(TIMED_FRAMES, count)]
+    if most_clocks is None:
         return list(frames)
-    count = len(frames) - (len(frames) - 2) % 3 if len(frames) >= 2 else 0
-    return list(frames[:count]) or [frames[0], frames[0]]
-
-
-def _shortened(dut: Dut, frames: Sequence[Frame], most_beats: int) -> list[Frame]:
-    """The first frames, the last of them cropped, with at most about `most_beats` beats in all."""
-    if not dut.streams:
-        return _sent_whole(dut, frames[:most_beats])
     kept: list[Frame] = []
-    left = most_beats
+    left = most_clocks
     for frame in frames:
         height, width = frame.codes.shape[:2]
         rows = min(height, max(dut.window[0], left // width))
@@ -104,11 +145,15 @@ def _shortened(dut: Dut, frames: Sequence[Frame], most_beats: int) -> list[Frame
 
 
 def bench_frames(dut: Dut, count: int, seed: int) -> list[Frame]:
-    """Frames for the bench: one of a single window, `count` of middling size, one as wide as can be."""
+    """Frames for the bench: one of a single window, `count` of middling size, one as wide as can be.
+
+    Of one size so many as take `SPEED_CLOCKS` for each of `count`, but 200 for each at most.
+    """
     rng = np.random.default_rng([seed, 0xBE7C])
-    shape = dut.model.tensors[dut.model.input].shape
-    if not dut.streams:
-        return ordinary_frames(dut, [shape] * (200 * count), rng)
+    shape = dut.input.shape
+    if not dut.any_size:
+        most = count * min(200, SPEED_CLOCKS // dut.frame_clocks(shape))
+        return ordinary_frames(dut, [shape] * max(TIMED_FRAMES, most), rng)
     (kh, kw), channels = dut.window, shape[-1]
     middling = (kh + 21, min(kw + 37, dut.max_width), channels)
     sizes = [

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 QUIET_CLOCKS = 5_000
-"""Clocks without a handshake on either side that count as a deadlock."""
+"""Clocks without a handshake on either side that count as a deadlock, beside those a frame may need."""
 
 
 class ProtocolError(AssertionError):
@@ -23,6 +23,7 @@ class Recorder:
     """Call `sample` at every rising edge. Edges are numbered from 0."""
 
     dut: Any
+    most_quiet: int = QUIET_CLOCKS
     clock: int = 0
     quiet: int = 0
     in_clocks: list[int] = field(default_factory=list)
@@ -41,8 +42,8 @@ class Recorder:
             self._sample_output()
         elif self._waiting is not None:
             self._fail("m_axis_tvalid fell before the waiting beat was taken")
-        if self.quiet > QUIET_CLOCKS:
-            self._fail(f"deadlock: no handshake on either side for {QUIET_CLOCKS} clocks")
+        if self.quiet > self.most_quiet:
+            self._fail(f"deadlock: no handshake on either side for {self.most_quiet} clocks")
         self.clock += 1
 
     def in_reset(self) -> None:

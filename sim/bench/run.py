@@ -41,11 +41,15 @@ class Simulator:
 
 @dataclass(frozen=True)
 class Phase:
-    """Beats to send and beats to expect; `cut` is after how many beats the reset comes, where one does."""
+    """Beats to send and beats to expect, in about `clocks` clocks at full speed.
+
+    `cut` is after how many beats the reset comes, where one does.
+    """
 
     name: str
     sent: Beats
     expected: Beats
+    clocks: int
     cut: int = 0
 
 
@@ -153,11 +157,13 @@ def run_bench(
         "junit": str(junit),
         "tests": [phase.name for phase in phases],
         "out_bytes": dut.output.size,
+        "settle_clocks": dut.settle_clocks,
         "seed": seed,
         "waves_file": str(waves) if waves else "",
     }
     path.write_text(json.dumps(job))
-    clocks = sum(4 * (len(phase.sent) + len(phase.expected)) for phase in phases)
+    clocks = sum(4 * max(phase.clocks, len(phase.sent) + len(phase.expected)) for phase in phases)
+    clocks += len(phases) * dut.settle_clocks
     limit_s = 120.0 + clocks / _SLOWEST_CLOCKS_PER_S
     done = run_child(_launch(path), log=log, timeout_s=limit_s, cwd=folder, env=_environ(simulator, folder))
     if not junit.is_file():

@@ -62,9 +62,13 @@ def climb_board(
     for a design that the firmware cannot carry, `DeviceError` when the board fails.
     """
     dut = load_dut(design, allow_edited=allow_edited)
-    if not dut.streams:
+    if not dut.any_size:
         raise ConfigError(
-            "the firmware takes pixel streams", hint="convert with --io stream", place=str(design)
+            f"the firmware's shell takes frames of any size, a pixel a beat, and one score a decision; "
+            f"{dut.name} takes {dut.input.elements} codes a beat of a fixed {dut.input.shape}",
+            hint="simulate it with --level core or bench; a chain of valid convolutions of stride 1 in style "
+            "'stream' goes into the shell",
+            place=str(design),
         )
     with tempfile.TemporaryDirectory(prefix="dwell-overlay-") as name:
         overlay = Path(name) / "overlay"
@@ -141,7 +145,7 @@ def _expect(dut: Dut, index: int, scores: Codes, threshold: int) -> _Expected:
 
 def _beats(dut: Dut, frame: Frame) -> npt.NDArray[np.unsignedinteger]:
     height, width = frame.codes.shape[:2]
-    raw = pack(frame.codes.reshape(height * width, -1), dut.input.widths, dut.input.size)
+    raw = pack(frame.codes.reshape(height * width, -1), dut.input)
     return raw.view(f"<u{dut.input.size}").reshape(height, width)
 
 

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,9 @@ WATCHDOG_CLOCKS = 20_000
 
 LIMIT_S = 60.0
 """Seconds that a run may take, beside what its beats need on a slow machine."""
+
+_SURPLUS_CLOCKS = 256
+"""Clocks after the last expected beat in which no other may come, beside those a frame may need."""
 
 _MAGIC = 0x314C4C4557440A0D
 _REQUEST = struct.Struct("<QQQIIIIQQQQ")
@@ -77,28 +81,64 @@ class CoreRun:
     fault_clock: int
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run: what to expect and when to give up.
+
+    `expected` beats of `out_bytes` bytes each have to come. `clocks` is about what all of it takes at full
+    speed (0: as many as there are beats), `settle_clocks` what the design may be quiet for between two
+    handshakes, beside what pauses and `watchdog_clocks` allow.
+    """
+
+    out_bytes: int
+    expected: int
+    seed: int
+    clocks: int = 0
+    pauses: Pauses = Pauses()
+    settle_clocks: int = 0
+    watchdog_clocks: int = WATCHDOG_CLOCKS
+
+
+class Core(Protocol):
+    """A built design that beats can be sent through."""
+
+    def run(
+        self, beats: Beats, options: RunOptions, *, progress: Callable[[float], None] | None = None
+    ) -> CoreRun:
+        """Send `beats` from reset on."""
+        ...
+
+
+@dataclass(frozen=True)
+class VerilatedCore:
+    """A design as the program `driver`."""
+
+    driver: Path
+
+    def run(
+        self, beats: Beats, options: RunOptions, *, progress: Callable[[float], None] | None = None
+    ) -> CoreRun:
+        """As `run_core`."""
+        return run_core(self.driver, beats, options, progress=progress)
+
+
 def run_core(
-    driver: Path,
-    beats: Beats,
-    *,
-    out_bytes: int,
-    expected: int,
-    seed: int,
-    pauses: Pauses | None = None,
-    watchdog_clocks: int = WATCHDOG_CLOCKS,
-    progress: Callable[[float], None] | None = None,
+    driver: Path, beats: Beats, options: RunOptions, *, progress: Callable[[float], None] | None = None
 ) -> CoreRun:
-    """Send `beats` through the program `driver` and wait for `expected` beats of `out_bytes` bytes each.
+    """Send `beats` through the program `driver` and wait for what `options` expects.
 
     The program is a process of its own: its crash is a `ToolFailedError` here, a hang ends after a time
     that no working design needs. A protocol fault or deadlock is not an exception but `CoreRun.fault`:
     the beats that did come out may tell more.
     """
-    chosen = pauses or Pauses()
-    max_clocks = min(100 * (len(beats) + expected) + 10 * watchdog_clocks, 2**32 - 1)
+    expected, out_bytes = options.expected, options.out_bytes
+    watchdog = options.watchdog_clocks + 4 * options.settle_clocks
+    clocks = max(options.clocks, len(beats) + expected)
+    max_clocks = min(100 * clocks + 10 * watchdog, 2**32 - 1)
     header = _REQUEST.pack(
         _MAGIC, len(beats), expected, beats.data.shape[1], out_bytes,
-        chosen.gap_percent, chosen.stall_percent, seed, watchdog_clocks, 256, max_clocks,
+        options.pauses.gap_percent, options.pauses.stall_percent, options.seed, watchdog,
+        _SURPLUS_CLOCKS + 2 * options.settle_clocks, max_clocks,
     )  # fmt: skip
     with scratch() as folder:
         request, reply, log = folder / "request.bin", folder / "reply.bin", folder / "core.log"
@@ -106,7 +146,7 @@ def run_core(
             stream.write(header)
             stream.write(np.ascontiguousarray(beats.data).tobytes())
             stream.write(np.ascontiguousarray(beats.flags).tobytes())
-        limit_s = LIMIT_S + 4 * (len(beats) + expected) / _SLOWEST_CLOCKS_PER_S
+        limit_s = LIMIT_S + 4 * clocks / _SLOWEST_CLOCKS_PER_S
         total = max(1, len(beats))
 
         def on_line(line: str) -> None:
@@ -119,7 +159,7 @@ def run_core(
             raise ToolFailedError(
                 "the Verilated core", log=keep_log(log), tail=f"{log_tail(log)}\n{why}".strip()
             )
-        return _read_reply(reply.read_bytes(), out_bytes, watchdog_clocks, max_clocks)
+        return _read_reply(reply.read_bytes(), out_bytes, watchdog, max_clocks)
 
 
 def _read_reply(raw: bytes, out_bytes: int, watchdog: int, max_clocks: int) -> CoreRun:

@@ -7,16 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from hand_designs import BOX3, SUMS4, box3_dut, sums4_dut
 
 from dwell.errors import DwellError, ToolFailedError, VerificationError
-from dwell.hls.qmodel import FixedPoint, QModel
+from dwell.hls.qmodel import FixedPoint
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.random_models import RandomFamily, random_conv_model
 from dwell.hls.rtl import RtlOptions, write_design
@@ -25,17 +26,16 @@ from dwell.sim.bench.run import build_bench, icarus_simulator, run_bench, verila
 from dwell.sim.bench_rung import _check, climb_bench
 from dwell.sim.commands import simulate
 from dwell.sim.core_rung import climb_core
-from dwell.sim.dut import Dut, Port, load_dut
+from dwell.sim.dut import Dut, load_dut
 from dwell.sim.toolchain import find_icarus
 from dwell.sim.vectors import default_frames
-from dwell.sim.verilated import build_core, run_core
+from dwell.sim.verilated import RunOptions, build_core, run_core
 from dwell.sim.verilated import run as core_run
 from dwell.sim.workload import Workload
 
 pytestmark = pytest.mark.rtl
 needs_icarus = pytest.mark.skipif(find_icarus() is None, reason="Icarus Verilog is not installed")
 
-BOX3 = Path(__file__).parent / "designs" / "box3.v"
 TINY = RandomFamily(kernels=(3, 2), channels=(2, 1), per_channel=False)
 
 
@@ -48,22 +48,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def _box3(source: Path = BOX3) -> Dut:
-    build = Builder()
-    pixels = build.input("x", (8, 8, 1), FixedPoint(False, 8, 8))
-    weight = np.array([[1, 2, -1], [4, -8, 1], [-1, 1, 2]]).reshape(3, 3, 1, 1)
-    model: QModel = build.finish("box3", build.conv2d("score", pixels, weight, 0, [-37], 8))
-    width = model.tensors["score"].type.width
-    ports = Port((8,), (False,), 1, False), Port((width,), (True,), 2, True)
-    return Dut("box3", "box3", (source,), "stream", *ports, (3, 3), 32, 3, 1, model)
-
-
-def _broken(folder: Path, old: str, new: str) -> Dut:
-    text = BOX3.read_text()
+def _broken(folder: Path, old: str, new: str, make: Callable[[Path], Dut] = box3_dut) -> Dut:
+    source = {box3_dut: BOX3, sums4_dut: SUMS4}[make]
+    text = source.read_text()
     assert text.count(old) >= 1
-    source = folder / "box3.v"
-    source.write_text(text.replace(old, new))
-    return _box3(source)
+    changed = folder / source.name
+    changed.write_text(text.replace(old, new))
+    return make(changed)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +125,7 @@ def test_a_planted_fault_fails_rung_4(fault: str, tmp_path: Path) -> None:
 
 
 def test_a_wrong_golden_model_fails_rung_4() -> None:
-    dut = _box3()
+    dut = box3_dut()
     conv = dut.model.nodes[1]
     other = replace(dut.model, nodes=(dut.model.nodes[0], replace(conv, bias=np.array([-36]))))
     frames, _ = default_frames(dut, 500, 1)
@@ -148,14 +139,14 @@ def test_a_wrong_golden_model_fails_rung_4() -> None:
 
 @pytest.mark.parametrize("promise", [{"latency_cycles": 4}, {"ii_cycles": 2}])
 def test_timing_that_is_not_as_promised_fails_rung_4(promise: dict[str, int]) -> None:
-    dut = replace(_box3(), **promise)
+    dut = replace(box3_dut(), **promise)
     frames, _ = default_frames(dut, 500, 1)
     with pytest.raises(VerificationError, match=f"{next(iter(promise))} is"):
         climb_core(dut, frames, seed=1, stalls=False)
 
 
 def test_a_core_is_built_once(cache: Path) -> None:
-    dut = _box3()
+    dut = box3_dut()
     said: list[str] = []
     driver = build_core(dut.top, dut.sources)
     assert build_core(dut.top, dut.sources, progress=said.append) == driver
@@ -184,11 +175,71 @@ def test_a_core_that_crashes_or_hangs_does_not_take_us_along(
     driver = tmp_path / "driver"
     driver.write_text(f"#!/bin/sh\n{script}\n")
     driver.chmod(0o755)
-    dut = _box3()
+    dut = box3_dut()
     work = Workload(dut, default_frames(dut, 50, 1)[0])
     with pytest.raises(ToolFailedError) as caught:
-        run_core(driver, work.beats, out_bytes=2, expected=50, seed=1)
+        run_core(driver, work.beats, RunOptions(2, 50, 1))
     assert message in caught.value.tail
+
+
+def test_frames_of_one_size_climb_rung_4() -> None:
+    dut = sums4_dut()
+    frames, extremes = default_frames(dut, 5_000, 1)
+    result = climb_core(dut, frames, seed=1, stalls=True, extremes=extremes)
+    assert (result.windows, result.mismatches, result.detail["windows_with_stalls"]) == (5_000, 0, 5_000)
+    assert (result.latency_cycles, result.ii_cycles, result.frame_cycles) == (3, 1, 4)
+    one = climb_core(dut, frames[:1], seed=1, stalls=False)
+    assert (one.windows, one.latency_cycles, one.frame_cycles) == (1, 3, 4)
+
+
+SUM_FAULTS = {
+    "a weight": (
+        "+ a - c",
+        "+ a + c",
+        "decisions differ from the golden model, the first at frame 1: expected ",
+    ),
+    "a constant": ("10'sd7", "10'sd8", "decisions differ"),
+    "marks": ("left == 2'd1;", "left == 2'd2;", "expected tuser=0 tlast=0, got tuser=0 tlast=1"),
+    "padding": ("{6{out0[9]}}", "6'd0", "decisions differ"),
+    "a lost result": ("left <= 2'd3;", "left <= 2'd2;", "deadlock"),
+    "overtaken": ("(room || !(open && (beat == 2'd3)))", "1'b1", "with gaps and stalls: "),
+}
+
+
+@pytest.mark.parametrize("fault", SUM_FAULTS)
+def test_a_planted_fault_in_frames_of_one_size_fails_rung_4(fault: str, tmp_path: Path) -> None:
+    old, new, message = SUM_FAULTS[fault]
+    dut = _broken(tmp_path, old, new, sums4_dut)
+    with pytest.raises(VerificationError) as caught:
+        climb_core(dut, default_frames(dut, 300, 1)[0], seed=1, stalls=True)
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize("promise", [{"latency_cycles": 4}, {"frame_cycles": 5}, {"ii_cycles": 2}])
+def test_timing_of_frames_that_is_not_as_promised_fails_rung_4(promise: dict[str, int]) -> None:
+    dut = replace(sums4_dut(), **promise)
+    with pytest.raises(VerificationError, match=f"{next(iter(promise))} is"):
+        climb_core(dut, default_frames(dut, 50, 1)[0], seed=1, stalls=False)
+    bound = replace(dut, latency_exact=False)
+    result = climb_core(bound, default_frames(dut, 50, 1)[0], seed=1, stalls=False)
+    assert (result.latency_cycles, result.ii_cycles, result.frame_cycles) == (3, 1, 4)
+
+
+def test_a_wide_beat_climbs_rungs_4_and_5(tmp_path: Path) -> None:
+    """16x16 codes of 16 bits in one beat: 4,096 bits."""
+    build, rng = Builder(), np.random.default_rng(1)
+    at = build.flatten("flat", build.input("x", (16, 16, 1), FixedPoint(True, 16, 8)))
+    weight = rng.integers(-3, 4, (256, 5)) * (rng.random((256, 5)) < 0.03)
+    model = build.finish("wide", build.dense("out", at, weight, 0, [1, 2, 3, 4, 5], 8))
+    dut = load_dut(write_design(model, RtlOptions(style="unrolled"), tmp_path / "design").path)
+    assert (dut.input.size, dut.input.elements) == (512, 256)
+    result = climb_core(dut, default_frames(dut, 1_000, 1)[0], seed=1, stalls=True)
+    assert (result.windows, result.mismatches, result.frame_cycles) == (1_000, 0, 1)
+    bench = climb_bench(
+        dut, bench_frames(dut, 1, 1), seed=1, stalls=True, simulators=["verilator"], out=tmp_path / "out"
+    )
+    assert (bench.mismatches, bench.latency_cycles) == (0, dut.latency_cycles)
+    assert bench.windows >= 600
 
 
 # ---- rung 5
@@ -222,6 +273,38 @@ def test_a_sound_design_climbs_rung_5_on_icarus(
     assert (tmp_path / "junit.xml").is_file()
 
 
+@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=needs_icarus)])
+def test_frames_of_one_size_climb_rung_5(simulator: str, tmp_path: Path) -> None:
+    dut = sums4_dut()
+    result = climb_bench(
+        dut, bench_frames(dut, 1, 1), seed=1, stalls=True, simulators=[simulator], out=tmp_path
+    )
+    assert (result.mismatches, result.latency_cycles, result.frame_cycles) == (0, 3, 4)
+    phases = result.detail["phases"][simulator]  # type: ignore[index]
+    assert phases["frame_cut_short"] > phases["gaps"] >= 100
+
+
+SUM_BENCH_FAULTS = {
+    "beats of no frame": (
+        "&& (open || s_axis_tuser);", ";", "phase frame_cut_short"
+    ),
+    "what a cut leaves": ("done ? next0 : sum0", "next0", "phase frame_cut_short"),
+    "a cut that is not closed": ("wire close = s_axis_tvalid && cut && room;", "wire close = 1'b0;", "deadlock"),
+}  # fmt: skip
+
+
+@needs_icarus
+@pytest.mark.parametrize("fault", SUM_BENCH_FAULTS)
+def test_a_planted_fault_in_frames_cut_short_fails_rung_5(fault: str, tmp_path: Path) -> None:
+    old, new, message = SUM_BENCH_FAULTS[fault]
+    dut = _broken(tmp_path, old, new, sums4_dut)
+    with pytest.raises(VerificationError) as caught:
+        climb_bench(
+            dut, bench_frames(dut, 1, 1), seed=1, stalls=False, simulators=["icarus"], out=tmp_path / "out"
+        )
+    assert message in caught.value.message
+
+
 BENCH_FAULTS = {
     "a shift": ("<<< 3", "<<< 2", "phase full_speed"),
     "no credits": ("in_flight != FULL", "1'b1", "phase back_pressure"),
@@ -253,7 +336,7 @@ def test_a_planted_fault_fails_rung_5_and_leaves_waves(fault: str, tmp_path: Pat
 
 @needs_icarus
 def test_corrupted_expectations_fail_inside_the_simulator_too(tmp_path: Path) -> None:
-    dut = _box3()
+    dut = box3_dut()
     simulator = icarus_simulator()
     plans = make_plans(dut, bench_frames(dut, 1, 1), stalls=False)
     plans[0].phase.expected.data[-1, 0] ^= 1
@@ -279,7 +362,7 @@ def test_a_planted_fault_leaves_waves_on_verilator(tmp_path: Path) -> None:
 
 @needs_icarus
 def test_a_simulator_that_crashes_is_told(tmp_path: Path) -> None:
-    dut = _box3()
+    dut = box3_dut()
     simulator = replace(icarus_simulator(), environ={**os.environ, "PYTHONHOME": str(tmp_path)})
     build = build_bench(dut, icarus_simulator())
     plans = make_plans(dut, bench_frames(dut, 1, 1), stalls=False)

@@ -114,6 +114,10 @@ def test_a_folder_that_holds_something_else(design: Design, overlay: Path, tmp_p
 def test_designs_the_shell_cannot_carry(design: Design) -> None:
     with pytest.raises(ConfigError, match="style is unrolled"):
         plan_shell(replace(design, style="unrolled"))
+    with pytest.raises(ConfigError, match="the shell takes frames of any size"):
+        plan_shell(replace(design, max_width=0))
+    with pytest.raises(ConfigError, match="scales by channel"):
+        plan_shell(replace(design, output=replace(design.output, scale=(0.5,))))
     with pytest.raises(ConfigError, match="24 bits fits no DMA"):
         plan_shell(replace(design, input=replace(design.input, tdata_bits=24)))
     with pytest.raises(ConfigError, match="one signed score"):

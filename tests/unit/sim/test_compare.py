@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dwell.errors import ToolFailedError, VerificationError
+from dwell.hls.qmodel import FixedPoint
 from dwell.sim.bench.plan import Plan, bench_frames, make_plans
 from dwell.sim.bench.run import Outcome
 from dwell.sim.bench_rung import _check
 from dwell.sim.compare import compare, measure, mismatch_error, require_timing
-from dwell.sim.dut import Dut
+from dwell.sim.dut import Dut, Port
 from dwell.sim.verilated import Beats, CoreRun
 from dwell.sim.workload import Frame, Workload
 
@@ -42,7 +44,7 @@ def _run(beats: Beats, in_clocks: np.ndarray, out_clocks: np.ndarray) -> CoreRun
 def test_golden_results_come_in_the_order_of_the_frames(work: Workload) -> None:
     for frame, golden in zip(work.frames, work.golden(), strict=True):
         assert (golden == work.dut.model.run_codes(frame.codes[None])[0]).all()
-    assert work.decisions() == 1 + 3 * 7 + 2 * 4
+    assert work.decisions == 1 + 3 * 7 + 2 * 4
 
 
 def test_equal_is_equal(work: Workload, expected: Beats) -> None:
@@ -124,6 +126,95 @@ def test_a_promise_that_is_not_kept_is_told(work: Workload, expected: Beats) -> 
 @pytest.fixture
 def plans(box3: Dut) -> tuple[Plan, ...]:
     return make_plans(box3, bench_frames(box3, 2, 1), stalls=True)
+
+
+# ---- frames of one size
+
+
+@pytest.fixture
+def samples(sums4: Dut) -> Workload:
+    codes = np.random.default_rng(3).integers(0, 32, (10, 2, 2, 3))
+    return Workload(sums4, [Frame(one, f"sample {i}") for i, one in enumerate(codes)])
+
+
+def test_a_vector_of_several_beats_is_one_decision(samples: Workload) -> None:
+    expected = samples.expected_beats(samples.golden())
+    assert (len(samples.beats), len(expected), samples.decisions) == (40, 30, 10)
+    assert expected.flags[:6].tolist() == [1, 0, 2, 1, 0, 2]
+    assert samples.beats.flags[:4].tolist() == [1, 2, 0, 2]
+    got = _copy(expected)
+    got.data[[13, 14, 20], 0] ^= 1
+    found = compare(samples, expected, got)
+    assert (found.compared, found.mismatches) == (10, 2)
+    assert found.first is not None
+    assert (found.first["frame"], found.first["beat"], found.first["place"]) == (4, 13, [])
+    assert found.first["expected"] == int(samples.golden()[4][1])
+    assert found.first["window"] == samples.frames[4].codes.tolist()
+    assert "the first at frame 4: expected" in mismatch_error(samples.dut, found, by="a test").message
+    missing = compare(samples, expected, Beats(expected.data[:26], expected.flags[:26]))
+    assert missing.mismatches == 2
+
+
+def test_lanes_are_decisions_of_their_own(sums4: Dut) -> None:
+    out = Port(FixedPoint(True, 10, 2), (2, 4, 3), 6, 8, 2, True)
+    work = Workload(replace(sums4, output=out), [Frame(np.zeros((2, 2, 3), dtype=np.int64), "zeros")] * 3)
+    golden = [np.arange(24).reshape(2, 4, 3) + 100 * i for i in range(3)]
+    expected = work.expected_beats(golden)
+    assert (len(expected), work.decisions) == (12, 24)
+    got = _copy(expected)
+    got.data[5] = work.expected_beats([golden[0] + np.arange(24).reshape(2, 4, 3)]).data[1]
+    found = compare(work, expected, got)
+    assert found.mismatches == 2
+    assert found.first is not None
+    assert (found.first["frame"], found.first["row"], found.first["column"]) == (1, 0, 2)
+    assert found.first["expected"] == [106, 107, 108]
+    got = _copy(expected)
+    got.data[7] = expected.data[6]
+    assert compare(work, expected, got).mismatches == 2
+    got = _copy(expected)
+    got.data[11, 0] ^= 0
+    got.flags[11] ^= 1
+    assert compare(work, expected, got).mismatches == 1
+
+
+def _sample_run(samples: Workload, frame_clocks: int, latency: int) -> CoreRun:
+    starts = np.arange(10)[:, None] * frame_clocks
+    expected = samples.expected_beats(samples.golden())
+    outs = starts + 3 + latency + np.arange(-2, 1)
+    return _run(expected, (starts + np.arange(4)).reshape(-1), outs.reshape(-1))
+
+
+def test_latency_and_interval_of_frames_of_one_size(samples: Workload) -> None:
+    timing = measure(samples, _sample_run(samples, 4, 3))
+    assert (timing.latency_cycles, timing.frame_cycles, timing.ii_cycles) == (3, 4, 1)
+    timing = measure(samples, _sample_run(samples, 9, 5))
+    assert (timing.latency_cycles, timing.frame_cycles, timing.ii_cycles) == (5, 9, 3)
+
+
+def test_a_bound_may_be_above_but_not_far(samples: Workload) -> None:
+    timing = measure(samples, _sample_run(samples, 40, 33))
+    with pytest.raises(VerificationError, match="latency_cycles is 3 by"):
+        require_timing(samples.dut, timing, by="a test")
+    bound = replace(samples.dut, latency_exact=False, latency_cycles=60, frame_cycles=40, ii_cycles=10)
+    require_timing(bound, timing, by="a test")
+    for change, text in (
+        ({"latency_cycles": 32}, "at most 32 by design.json and 33 measured"),
+        ({"latency_cycles": 67}, "a bound of 67 by design.json and 33 measured"),
+        ({"frame_cycles": 39}, "frame_cycles is at most 39"),
+    ):
+        with pytest.raises(VerificationError, match=text):
+            require_timing(replace(bound, **change), timing, by="a test")
+
+
+def test_a_frame_that_breaks_off_is_completed_with_zeros(sums4: Dut) -> None:
+    plan = make_plans(sums4, bench_frames(sums4, 1, 1), stalls=False)[-1]
+    assert plan.phase.name == "frame_cut_short"
+    users = np.flatnonzero(plan.phase.sent.flags & 1)
+    assert (users[0], users[1] - users[0], users[2] - users[1]) == (5, 1, 2)
+    first, second = plan.segments[0][0].frames
+    assert not first.codes.reshape(-1)[3:].any()
+    assert not second.codes.reshape(-1)[6:].any()
+    assert len(plan.phase.expected) == 3 * (2 + len(plan.segments[1][0].frames))
 
 
 def _outcome(plans: tuple[Plan, ...], spoil: str = "", passed: bool = True) -> Outcome:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from dwell.sim.bench import recorder
 from dwell.sim.bench.recorder import ProtocolError, Recorder
 
 pytestmark = pytest.mark.fast
@@ -71,8 +70,8 @@ def test_unknown_data_without_valid_is_nothing(watched: Recorder) -> None:
     assert watched.clock == 1
 
 
-def test_a_deadlock_is_told(watched: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "QUIET_CLOCKS", 10)
+def test_a_deadlock_is_told(watched: Recorder) -> None:
+    watched.most_quiet = 10
     with pytest.raises(ProtocolError, match="clock 10: deadlock"):
         for _ in range(20):
             _edge(watched)
