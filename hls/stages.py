@@ -67,6 +67,13 @@ SYNTHESIZE = Stage(
     environment="build",
     inputs=("convert",),
     run="dwell.hls.commands_synth:run_synthesize",
-    code=("dwell.hls.commands_synth", "dwell.hls.design", "dwell.hls.synthesis", "dwell.hls.yosys_worker"),
+    code=(
+        "dwell.hls.commands_synth",
+        "dwell.hls.design",
+        "dwell.hls.synthesis",
+        "dwell.hls.vendor",
+        "dwell.hls.vivado",
+        "dwell.hls.yosys_worker",
+    ),
     params=_synthesize_params,
 )

@@ -19,13 +19,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-from dwell.errors import ConfigError, InternalError, NotBuiltYetError, ResourceError, ToolFailedError
+from dwell.errors import ConfigError, InternalError, ResourceError, ToolFailedError
 from dwell.guard import guarded
 from dwell.hls.design import Design
 from dwell.logs import new_log
 from dwell.plugins import load_plugin
 from dwell.processes import kill_tree
-from dwell.tools import find_tool
 
 TIMEOUT_S = 900.0
 """A synthesis that takes longer is given up."""
@@ -149,15 +148,9 @@ def synthesize_design(
 ) -> Synthesis:
     """Synthesize `design` for `board` and hold it against what the board has.
 
-    Raises `ToolNotFoundError` for a tool that is not installed, `ToolFailedError` when it fails or takes
-    longer than `timeout_s`, `ResourceError` where the design is larger than the board.
+    Raises `ToolFailedError` when it fails or takes longer than `timeout_s`, `ResourceError` where the design
+    is larger than the board. Vivado has a module of its own, `dwell.hls.vivado`.
     """
-    if tool == "vivado":
-        find_tool("vivado")
-        raise NotBuiltYetError(
-            "synthesis by Vivado is not part of this version",
-            hint="use --tool yosys: resources and a timing estimate",
-        )
     if tool != "yosys":
         raise ConfigError(f"no synthesis tool '{tool}' is known", hint="use yosys", place="synthesize.tool")
     result = synthesize_sources(list(design.sources), design.top, board, log=log, timeout_s=timeout_s)

@@ -34,6 +34,7 @@ class SynthesisTool(StrEnum):
 
     YOSYS = "yosys"
     VIVADO = "vivado"
+    VITIS_HLS = "vitis_hls"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -128,10 +129,20 @@ def synthesize_command(
     design: Annotated[Path, typer.Argument(help="A design's folder.")],
     tool: Annotated[SynthesisTool, typer.Option(help="What synthesizes.")] = SynthesisTool.YOSYS,
     route: Annotated[bool, typer.Option("--route", help="Place and route too.")] = False,
+    cosim: Annotated[
+        bool, typer.Option("--cosim", help="Vitis HLS: simulate its RTL and compare the results.")
+    ] = False,
+    export: Annotated[bool, typer.Option("--export", help="Vitis HLS: export an IP.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Find a design's resources and its timing."""
-    args = {"design": existing(design, "design"), "tool": tool.value, "route": route}
+    """Find a design's resources and its timing; of an hls4ml project with --tool vitis_hls."""
+    args = {
+        "design": existing(design, "design"),
+        "tool": tool.value,
+        "route": route,
+        "cosim": cosim,
+        "export": export,
+    }
     call("synthesize", "dwell.hls.commands:synthesize", args, json=json)
 
 

@@ -5,9 +5,10 @@ hls4ml converts the source file on a way of its own, with the flow mended where 
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from dwell.hls.hls4ml.qonnx_scales import merge_channel_scales
 from dwell.hls.qmodel import MAX_WIDTH, QModel
 
 BACKEND = "Vitis"
+PROJECT_JSON = "project.json"
+FORMAT = "dwell-hls4ml-1"
 IO_TYPE = "io_stream"
 #: Drops the type of a quantizer whose input has another reader, or that follows a signed one.
 _LOSSY_PASS = "merge_linear_activation"
@@ -67,7 +70,29 @@ def write_project(model: QModel, network: QuantizedNetwork, options: ProjectOpti
             out.mkdir(parents=True, exist_ok=True)
             (out / "hls4ml.log").write_text(heard.getvalue().replace(str(out), "."))
     settle_project(model, network, out)
+    _describe(model, options, out)
     return graph
+
+
+def _describe(model: QModel, options: ProjectOptions, out: Path) -> None:
+    """What later commands need to know of the project, and the golden model that its results must equal."""
+    model.save(out / "qmodel")
+    body = {"format": FORMAT, "backend": BACKEND, **asdict(options), "qmodel_digest": model.digest()}
+    (out / PROJECT_JSON).write_text(json.dumps(body, indent=1, sort_keys=True) + "\n")
+
+
+def read_project(folder: Path) -> tuple[str, QModel]:
+    """The top function's name and the golden model of a project. Raises `ConfigError` for another folder."""
+    place, hint = folder / PROJECT_JSON, "make one: dwell convert MODEL --backend hls4ml --out DIR"
+    try:
+        body = json.loads(place.read_text())
+    except (OSError, ValueError) as error:
+        what = f"{folder} holds no hls4ml project: {error}"
+        raise ConfigError(what, hint=hint, place=str(place)) from error
+    model = QModel.load(folder / "qmodel")
+    if body.get("format") != FORMAT or body.get("qmodel_digest") != model.digest():
+        raise ConfigError(f"{place} does not describe what lies beside it", hint=hint, place=str(place))
+    return str(body["name"]), model
 
 
 def _graph(model: QModel, network: QuantizedNetwork, options: ProjectOptions, out: Path) -> Any:
