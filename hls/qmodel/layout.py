@@ -16,6 +16,9 @@ from dwell.hls.qmodel.types import Codes, FixedPoint, Overflow, Tensor
 #: Nodes that put codes elsewhere and change none.
 MOVING_NODES = (n.Transpose, n.Flatten, n.Reshape, n.Slice, n.Upsample)
 
+#: Those of them whose output has the type of their input.
+SAME_TYPE_NODES = (n.Transpose, n.Flatten, n.Reshape, n.Slice)
+
 
 def drop_side_branches(model: QModel) -> Result:
     """Leave out what the output does not depend on: branches that only quantizers watch."""
@@ -26,20 +29,43 @@ def drop_side_branches(model: QModel) -> Result:
 
 def drop_idle_nodes(model: QModel) -> Result:
     """Leave out nodes that change no code that can occur, nor what it stands for."""
-    renamed: dict[str, str] = {}
-    kept: list[n.Node] = []
+    count = 0
+    while (lean := _without_an_idle_node(model)) is not None:
+        model, count = lean, count + 1
+    return model, Report("drop_idle_nodes", {"nodes": count})
+
+
+def _without_an_idle_node(model: QModel) -> QModel | None:
     for node in model.nodes:
         follows = _idle(model, node)
         last = node.output == model.output
         if follows is None or (last and follows == model.input):
-            kept.append(reading(node, renamed))
-        else:
-            renamed[node.output] = renamed.get(follows, follows)
-    report = Report("drop_idle_nodes", {"nodes": len(renamed)})
-    if not report:
-        return model, report
-    output = renamed.get(model.output, model.output)
-    return rebuilt(model, kept, output=output, renamed=renamed), report
+            continue
+        source, out = model.tensors[follows], model.tensors[node.output]
+        tensors = dict(model.tensors)
+        typed = last or _moved_on(model, node.output)
+        if typed and source.type != out.type:
+            if not _may_take(model, node, source, out.type):
+                continue
+            tensors[follows] = replace(source, type=out.type)
+        renamed = {node.output: follows}
+        kept = [reading(other, renamed) for other in model.nodes if other is not node]
+        output = follows if last else model.output
+        return rebuilt(model, kept, tensors, output=output, renamed=renamed)
+    return None
+
+
+def _moved_on(model: QModel, name: str, but: n.Node | None = None) -> bool:
+    """Whether a node reads `name` that has to keep its type."""
+    return any(isinstance(r, SAME_TYPE_NODES) for r in model.readers(name) if r is not but)
+
+
+def _may_take(model: QModel, node: n.Node, source: Tensor, kind: FixedPoint) -> bool:
+    """Whether `source`, which the idle `node` reads, can be of type `kind` as well."""
+    maker = model.maker(source.name)
+    if isinstance(maker, (n.Input, n.Softmax, *SAME_TYPE_NODES)) or _moved_on(model, source.name, node):
+        return False
+    return not (kind.signed and isinstance(maker, n.Relu | n.TopK))
 
 
 def _idle(model: QModel, node: n.Node) -> str | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from dwell.hls.qmodel import nodes as n
 from dwell.hls.qmodel.graph import QModel
-from dwell.hls.qmodel.layout import MOVING_NODES
+from dwell.hls.qmodel.layout import SAME_TYPE_NODES
 from dwell.hls.qmodel.ranges import of_channel, reachable_levels, round_int
 from dwell.hls.qmodel.rewrite import Report, Result, rebuilt
 from dwell.hls.qmodel.types import Codes, FixedPoint, Overflow, Tensor
@@ -22,6 +22,7 @@ def narrow_types(model: QModel) -> Result:
     counts = {"bits of tensors": 0, "bits of casts": 0, "bits of weights": 0}
     nodes: list[n.Node] = []
     tensors = dict(model.tensors)
+    kept = _types_of_output(model)
     for node in model.nodes:
         if isinstance(node, n.Cast):
             interval = model.intervals[node.inputs[0]]
@@ -36,7 +37,8 @@ def narrow_types(model: QModel) -> Result:
                 counts["bits of weights"] += (old.width - kind.width) * node.weight.size
                 node = replace(node, weight_type=kind)
         nodes.append(node)
-        tensors[node.output] = _narrow_tensor(model, node, tensors)
+        if node.output not in kept:
+            tensors[node.output] = _narrow_tensor(model, node, tensors)
         counts["bits of tensors"] += (
             model.tensors[node.output].type.width - tensors[node.output].type.width
         ) * int(np.prod(tensors[node.output].shape))
@@ -44,12 +46,22 @@ def narrow_types(model: QModel) -> Result:
     return (rebuilt(model, nodes, tensors) if report else model), report
 
 
+def _types_of_output(model: QModel) -> set[str]:
+    """The output, and tensors before it that have its type because their codes are only moved there."""
+    name = model.output
+    names = {name}
+    while isinstance(mover := model.maker(name), SAME_TYPE_NODES):
+        name = mover.inputs[0]
+        names.add(name)
+    return names
+
+
 def _narrow_tensor(model: QModel, node: n.Node, tensors: dict[str, Tensor]) -> Tensor:
     """The tensor that `node` makes; `tensors` holds those before it as they are by now."""
     tensor = model.tensors[node.output]
-    if isinstance(node, n.Input | n.Softmax) or node.output == model.output:
+    if isinstance(node, n.Input | n.Softmax):
         return tensor
-    if isinstance(node, MOVING_NODES) and not isinstance(node, n.Upsample):
+    if isinstance(node, SAME_TYPE_NODES):
         return replace(tensor, type=tensors[node.inputs[0]].type)
     interval = model.intervals[node.output]
     kind = FixedPoint.holding(interval.least, interval.greatest, tensor.type.frac)
