@@ -128,7 +128,7 @@ def probe_frames(model: QModel, windows: int = RECOMPUTED_WINDOWS) -> npt.NDArra
     span = kind.hi - kind.lo
     unit = rng.random((count, *entry.shape))
     smooth = unit.copy()
-    for axis in (1, 2):
+    for axis in range(1, max(2, unit.ndim - 1)):
         smooth = smooth + np.roll(smooth, 1, axis) + np.roll(smooth, -1, axis)
     smooth = (smooth - smooth.min()) / (smooth.max() - smooth.min())
     unit[1::2] = smooth[1::2]
