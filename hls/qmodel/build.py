@@ -200,6 +200,17 @@ class Builder:
         """Any node, as it stands: `kind` is the output's type (None for the narrowest), `shape` that of an `Input`."""
         return self._add(node, kind, shape=shape, frac=0 if kind is None else kind.frac)
 
+    def prune(self, wanted: Sequence[str]) -> None:
+        """Drop the nodes that none of the tensors in `wanted` depends on, except the input."""
+        needed = set(wanted)
+        for node in reversed(self._nodes):
+            if node.output in needed:
+                needed.update(node.inputs)
+        self._nodes = [node for node in self._nodes if node.output in needed or isinstance(node, n.Input)]
+        kept = {node.output for node in self._nodes}
+        self._tensors = {name: tensor for name, tensor in self._tensors.items() if name in kept}
+        self._intervals = {name: interval for name, interval in self._intervals.items() if name in kept}
+
     def finish(
         self,
         name: str,
