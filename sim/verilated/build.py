@@ -29,22 +29,27 @@ _RUNTIME_SOURCES = ("verilated.cpp", "verilated_threads.cpp")
 Progress = Callable[[str], None]
 
 
-def build_core(top: str, sources: Sequence[Path], *, progress: Progress | None = None) -> Path:
+def build_core(
+    top: str, sources: Sequence[Path], *, level: str = "-O2", progress: Progress | None = None
+) -> Path:
     """The program that drives module `top` of the Verilog `sources`; built once, then found in the cache.
 
-    Raises `ToolNotFoundError` without a good Verilator or C++ compiler, `ToolFailedError` when one fails.
+    `level` is the compiler's: a program that runs but shortly is sooner there without optimisation. Raises
+    `ToolNotFoundError` without a good Verilator or C++ compiler, `ToolFailedError` when one fails.
     """
-    return _build(top, sources, _driver_source(), "driver", progress)
+    return _build(top, sources, _driver_source(), "driver", level, progress)
 
 
 def build_library(
     top: str, sources: Sequence[Path], driver: bytes, *, progress: Progress | None = None
 ) -> Path:
     """Like `build_core`, but a shared library of the model and of the C++ text `driver`, to be loaded."""
-    return _build(top, sources, driver, "driver.so", progress)
+    return _build(top, sources, driver, "driver.so", "-O2", progress)
 
 
-def _build(top: str, sources: Sequence[Path], driver: bytes, target: str, progress: Progress | None) -> Path:
+def _build(
+    top: str, sources: Sequence[Path], driver: bytes, target: str, level: str, progress: Progress | None
+) -> Path:
     verilator, compiler = find_verilator(), find_compiler()
     key = json_digest(
         {
@@ -52,7 +57,7 @@ def _build(top: str, sources: Sequence[Path], driver: bytes, target: str, progre
             "sources": {path.name: file_digest(path) for path in sources},
             "driver": hashlib.sha256(driver).hexdigest(),
             "target": target,
-            "flags": [*_VERILATOR_FLAGS, *_flags(target)],
+            "flags": [*_VERILATOR_FLAGS, *_flags(target), level],
             "tools": [verilator.version, compiler.version],
         }
     )
@@ -67,7 +72,7 @@ def _build(top: str, sources: Sequence[Path], driver: bytes, target: str, progre
         _verilate(verilator, top, sources, work, log)
         (work / "driver.cpp").write_bytes(driver)
         say("g++")
-        _compile(verilator, compiler, runtime, work, log, target)
+        _compile(verilator, compiler, runtime, work, log, target, level)
         (work / target).rename(directory / target)
         shutil.rmtree(work)
 
@@ -89,19 +94,19 @@ def _verilate(verilator: Verilator, top: str, sources: Sequence[Path], work: Pat
 
 
 def _compile(
-    verilator: Verilator, compiler: Compiler, runtime: Path, work: Path, log: Path, target: str
+    verilator: Verilator, compiler: Compiler, runtime: Path, work: Path, log: Path, target: str, level: str
 ) -> None:
     """Compile `work/target`, in as many pieces as help; the set-up code, run once, without optimisation."""
     slow = sorted(work.glob("Vdut*__Slow.cpp"))
     fast = [path for path in sorted(work.glob("Vdut*.cpp")) if path not in slow]
     units = {"setup": (slow, "-O0")}
     for index, group in enumerate(_gather([*fast, work / "driver.cpp"])):
-        units[f"model{index}"] = (group, "-O2")
+        units[f"model{index}"] = (group, level)
     rules = []
-    for name, (group, level) in units.items():
+    for name, (group, optimised) in units.items():
         unit = work / f"unit_{name}.cpp"
         unit.write_text("".join(f'#include "{path.name}"\n' for path in group))
-        rules.append((f"{unit.stem}.o", unit.name, level))
+        rules.append((f"{unit.stem}.o", unit.name, optimised))
     objects = [rule[0] for rule in rules]
     shutil.copyfile(runtime, work / "libverilated.a")
     (work / "dwell.mk").write_text(_makefile(target, rules, [*objects, "libverilated.a"], target))
