@@ -1,11 +1,11 @@
-"""Chains of layers without a stall: pixels streamed through adder-graph kernels, or one sample a beat."""
+"""Chains of layers without a stall: pixels streamed through adder-graph kernels, frames of any size."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from dwell.hls.qmodel import Conv2D, Dense, QModel, Tensor
+from dwell.hls.qmodel import Conv2D, QModel, Tensor
 from dwell.hls.rtl.check import check_stages
 from dwell.hls.rtl.circuit import Range
 from dwell.hls.rtl.kernel import print_kernel
@@ -26,7 +26,6 @@ def build_chain(model: QModel, options: RtlOptions) -> Netlist:
     stages = lower(model, options)
     compared = check_stages(model, stages)
     top = identifier(model.name)
-    streamed = options.style == "stream"
     shell = Shell(
         top=top,
         header=header(model, options.style),
@@ -34,7 +33,7 @@ def build_chain(model: QModel, options: RtlOptions) -> Netlist:
         modules=tuple(f"{top}_{name}" for name in unique([stage.name for stage in stages])),
         input_bits=stages[0].pixel_bits,
         output_type=model.tensors[model.output].type,
-        max_width=options.max_width if streamed else None,
+        max_width=options.max_width,
     )
     modules = {f"{shell.top}.v": print_top(shell)}
     for stage, module in zip(shell.stages, shell.modules, strict=True):
@@ -42,42 +41,42 @@ def build_chain(model: QModel, options: RtlOptions) -> Netlist:
     return Netlist(
         top=top,
         modules=modules,
-        input=_port(model.tensors[model.input], stages[0].pixel, streamed),
-        output=_port(model.tensors[model.output], stages[-1].result, streamed),
+        input=_port(model.tensors[model.input], stages[0].pixel),
+        output=_port(model.tensors[model.output], stages[-1].result),
         latency_cycles=shell.latency,
         ii_cycles=1,
-        frame_cycles=0 if streamed else 1,
+        frame_cycles=0,
         layers=tuple(_layer(model, shell, stage, index) for index, stage in enumerate(stages)),
         checked_codes=compared,
-        max_width=options.max_width if streamed else 0,
+        max_width=options.max_width,
         fifo_depth=1 << shell.depth_log2,
     )
 
 
-def _port(tensor: Tensor, beat: Sequence[Range], streamed: bool) -> Port:
-    return Port(tensor.name, tensor.type, len(beat), 0 if streamed else 1)
+def _port(tensor: Tensor, beat: Sequence[Range]) -> Port:
+    return Port(tensor.name, tensor.type, len(beat), 0)
 
 
 def _layer(model: QModel, shell: Shell, stage: Stage, index: int) -> dict[str, Any]:
     head, tail = stage.nodes[0], stage.nodes[-1]
     window = stage.window
-    width = (shell.max_width or 0) - sum(s.window.columns for s in shell.stages[:index] if s.window)
+    width = shell.max_width - sum(s.window.columns for s in shell.stages[:index] if s.window)
     return {
         "name": stage.name,
-        "kind": stage.kind,
+        "kind": stage.kernel.kind,
         "nodes": [f"{type(node).__name__} {node.name}" for node in stage.nodes],
         "module": shell.modules[index],
-        "style": "stream" if stage.streamed else "unrolled",
+        "style": "stream",
         "in_type": type_entry(model.tensors[head.inputs[0]].type),
-        "weight_type": type_entry(head.weight_type) if isinstance(head, Conv2D | Dense) else None,
+        "weight_type": type_entry(head.weight_type) if isinstance(head, Conv2D) else None,
         "out_type": type_entry(model.tensors[tail.output].type),
         "wires": {"in_bits": stage.pixel_bits, "out_bits": sum(s.bits for s in stage.result)},
         "window": [window.height, window.width] if window else None,
         "kernel": {
             "kind": "adders",
-            "adders": stage.circuit.adders,
-            "depth": stage.circuit.depth(),
-            "stages": stage.schedule.stages,
+            "adders": stage.kernel.circuit.adders,
+            "depth": stage.kernel.circuit.depth(),
+            "stages": stage.kernel.latency,
         },
         "ii_cycles": 1,
         "latency_cycles": stage.latency,

@@ -34,8 +34,8 @@ def check_stages(model: QModel, stages: Sequence[Stage], seed: int = 0) -> int:
         taps, wanted = _pairs(stage, source, target)
         keep = np.random.default_rng(seed).permutation(len(taps))[:_VECTORS]
         edge = np.unique(np.concatenate([np.arange(min(64, len(taps))), keep]))
-        spans = [s.range for s in stage.circuit.outputs]
-        got = _rescale(stage.circuit.evaluate(_narrow(taps[edge], stage, frac_in)), spans, frac_out)
+        spans = [s.range for s in stage.kernel.circuit.outputs]
+        got = _rescale(stage.kernel.circuit.evaluate(_narrow(taps[edge], stage, frac_in)), spans, frac_out)
         _compare(stage, got, wanted[edge])
         compared += got.size + _check_extremes(model, stage, frac_in, frac_out)
     return compared
@@ -46,9 +46,9 @@ def _check_extremes(model: QModel, stage: Stage, frac_in: int, frac_out: int) ->
     head = stage.nodes[0]
     if stage.window is None or not isinstance(head, Conv2D):
         return 0
-    up = np.array([frac_in - span.frac for span in stage.circuit.inputs], dtype=np.int64)
-    low = np.array([span.lo for span in stage.circuit.inputs], dtype=np.int64) << up
-    high = np.array([span.hi for span in stage.circuit.inputs], dtype=np.int64) << up
+    up = np.array([frac_in - span.frac for span in stage.kernel.circuit.inputs], dtype=np.int64)
+    low = np.array([span.lo for span in stage.kernel.circuit.inputs], dtype=np.int64) << up
+    high = np.array([span.hi for span in stage.kernel.circuit.inputs], dtype=np.int64) << up
     positive = head.weight.reshape(-1, head.weight.shape[-1]).T > 0
     taps = np.concatenate([np.where(positive, high, low), np.where(positive, low, high), [low], [high]])
     shape = (len(taps), stage.window.height, stage.window.width, head.weight.shape[2])
@@ -61,8 +61,8 @@ def _check_extremes(model: QModel, stage: Stage, frac_in: int, frac_out: int) ->
         elif isinstance(node, Cast):
             codes = cast_codes(codes, frac, node.types, node.frac, node.rounding, node.overflow)
             frac = node.frac
-    spans = [s.range for s in stage.circuit.outputs]
-    _compare(stage, _rescale(stage.circuit.evaluate(taps >> up), spans, frac_out), codes)
+    spans = [s.range for s in stage.kernel.circuit.outputs]
+    _compare(stage, _rescale(stage.kernel.circuit.evaluate(taps >> up), spans, frac_out), codes)
     return int(codes.size)
 
 
@@ -90,10 +90,8 @@ def _inputs(model: QModel, stages: Sequence[Stage], rng: np.random.Generator) ->
 
 def _pairs(stage: Stage, source: Codes, target: Codes) -> tuple[Codes, Codes]:
     """What goes into a stage and what must come out, one row each."""
-    if stage.circuit_takes_pixels:
-        return source.reshape(-1, source.shape[-1]), target.reshape(-1, target.shape[-1])
     if stage.window is None:
-        return source.reshape(len(source), -1), target.reshape(len(target), -1)
+        return source.reshape(-1, source.shape[-1]), target.reshape(-1, target.shape[-1])
     return _unfold(source, stage.window), target.reshape(-1, target.shape[-1])
 
 
@@ -109,7 +107,7 @@ def _unfold(frames: Codes, window: Window) -> Codes:
 
 def _narrow(taps: Codes, stage: Stage, frac: int) -> Codes:
     """Codes of the graph's tensor as those of the wires, which may have fewer fraction bits."""
-    down = np.array([frac - span.frac for span in stage.circuit.inputs], dtype=np.int64)
+    down = np.array([frac - span.frac for span in stage.kernel.circuit.inputs], dtype=np.int64)
     if np.any(taps & ((np.int64(1) << down) - 1)):
         raise InternalError(f"stage '{stage.name}': an input has bits below its wire")
     return np.asarray(taps >> down, dtype=np.int64)

@@ -99,7 +99,13 @@ class Circuit:
         return max((at[s.node] for s in self.outputs), default=0)
 
     def evaluate(self, taps: Codes) -> Codes:
-        """Codes of the outputs, (N, outputs), for input codes (N, inputs).
+        """Codes of the outputs, (N, outputs), for input codes (N, inputs); raises as `trace` does."""
+        values = self.trace(taps)
+        out = [np.broadcast_to(values[s.node], taps.shape[0]) for s in self.outputs]
+        return np.stack(out, axis=1)
+
+    def trace(self, taps: Codes) -> list[Codes]:
+        """Codes of every node, (N,) or (1,), for input codes (N, inputs).
 
         Every value is checked against its interval, and so against the bits of its wire.
         Raises `InternalError` where one lies outside.
@@ -110,8 +116,7 @@ class Circuit:
             if value.size and (int(value.min()) < span.lo or int(value.max()) > span.hi):
                 raise InternalError(f"node {number} ({node}) leaves its interval {span.lo}..{span.hi}")
             values.append(value)
-        out = [np.broadcast_to(values[s.node], taps.shape[0]) for s in self.outputs]
-        return np.stack(out, axis=1)
+        return values
 
 
 class CircuitBuilder:
@@ -262,13 +267,17 @@ class CircuitBuilder:
             return Signal(a.node, Range(lo, hi, frac))
         return self._append(Cast(a.node, rule), Range(lo, hi, frac))
 
-    def finish(self, outputs: Sequence[Signal]) -> Circuit:
-        """The circuit, without the nodes that no output needs."""
+    def needed(self, outputs: Sequence[Signal]) -> list[int]:
+        """Numbers of the nodes that `outputs` depend on, in order."""
         needed = {s.node for s in outputs}
         for number in range(len(self._nodes) - 1, -1, -1):
             if number in needed:
                 needed.update(operands(self._nodes[number]))
-        order = sorted(needed)
+        return sorted(needed)
+
+    def finish(self, outputs: Sequence[Signal]) -> Circuit:
+        """The circuit, without the nodes that no output needs."""
+        order = self.needed(outputs)
         new = {old: fresh for fresh, old in enumerate(order)}
         nodes = tuple(renumbered(self._nodes[i], new) for i in order)
         ranges = tuple(self._ranges[i] for i in order)

@@ -103,6 +103,8 @@ class _Printer:
             lines.append(f"{_INDENT}wire {_bits(span)}x{index} = taps[{low + span.bits - 1}:{low}];")
         if len(used) < len(self.circuit.inputs):
             lines.append(f"{_INDENT}wire unused_taps = &{{1'b0, taps}};  // some taps have no weight")
+        if list(self.schedule.stage) == self.last:
+            lines.append(f"{_INDENT}wire unused_clock = &{{1'b0, aclk}};  // the result is constant")
         return lines
 
     def _stage(self, number: int) -> list[str]:

@@ -8,6 +8,7 @@ from dwell.hls.qmodel import QModel
 from dwell.hls.rtl.chain import build_chain
 from dwell.hls.rtl.netlist import Netlist
 from dwell.hls.rtl.options import RtlOptions, Style
+from dwell.hls.rtl.unrolled import build_unrolled
 
 Builder = Callable[[QModel, RtlOptions], Netlist]
 
@@ -16,6 +17,6 @@ def build(model: QModel, options: RtlOptions) -> Netlist:
     """The netlist of `model` in the style that `options` asks for; raises as `write_design` does."""
     builders: Mapping[Style, Builder] = {
         "stream": build_chain,
-        "unrolled": build_chain,
+        "unrolled": build_unrolled,
     }
     return builders[options.style](model, options)

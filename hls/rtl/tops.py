@@ -1,4 +1,4 @@
-"""The top of a design: instances, wires and parameters, nothing else."""
+"""The top of a chain of layers: instances, wires and parameters, nothing else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Shell:
     modules: tuple[str, ...]
     input_bits: int
     output_type: FixedPoint
-    max_width: int | None  # None: a beat is a whole sample
+    max_width: int
 
     @property
     def in_bytes(self) -> int:
@@ -60,29 +60,32 @@ class Shell:
 
 def print_top(shell: Shell) -> str:
     """The top module's text."""
-    lines = [shell.header, "`default_nettype none", "", *_ports(shell), ""]
-    if shell.max_width is None:
-        lines += _sample_front(shell)
-        lines += _chain(shell, "sample_valid", "sample_first", "sample_last", "sample")
-    else:
-        lines += _frame_front(shell)
-        lines += _chain(shell, "pixel_valid", "pixel_first", "pixel_last", "pixel")
-    lines += _back(shell)
+    lines = [
+        shell.header,
+        "`default_nettype none",
+        "",
+        *ports(shell.top, shell.in_bytes, shell.out_bytes),
+        "",
+    ]
+    lines += _frame_front(shell)
+    lines += _chain(shell, "pixel_valid", "pixel_first", "pixel_last", "pixel")
+    lines += results(shell.stages[-1].result, shell.output_type, shell.out_bytes)
     lines += ["", "endmodule", "", "`default_nettype wire", ""]
     return "\n".join(lines)
 
 
-def _ports(shell: Shell) -> list[str]:
+def ports(top: str, in_bytes: int, out_bytes: int) -> list[str]:
+    """The head of a top module."""
     return [
-        f"module {shell.top} (",
+        f"module {top} (",
         "    input  wire aclk,",
         "    input  wire aresetn,",
-        f"    input  wire [{8 * shell.in_bytes - 1}:0] s_axis_tdata,",
+        f"    input  wire [{8 * in_bytes - 1}:0] s_axis_tdata,",
         "    input  wire s_axis_tvalid,",
         "    output wire s_axis_tready,",
         "    input  wire s_axis_tlast,",
         "    input  wire s_axis_tuser,",
-        f"    output wire [{8 * shell.out_bytes - 1}:0] m_axis_tdata,",
+        f"    output wire [{8 * out_bytes - 1}:0] m_axis_tdata,",
         "    output wire m_axis_tvalid,",
         "    input  wire m_axis_tready,",
         "    output wire m_axis_tlast,",
@@ -91,11 +94,12 @@ def _ports(shell: Shell) -> list[str]:
     ]
 
 
-def _padding(shell: Shell) -> list[str]:
-    top = 8 * shell.in_bytes - 1
-    if shell.input_bits > top:
+def padding(in_bytes: int, input_bits: int) -> list[str]:
+    """Takes what is left of the last byte of the input."""
+    top = 8 * in_bytes - 1
+    if input_bits > top:
         return []
-    return [f"{_INDENT}wire unused_padding = &{{1'b0, s_axis_tdata[{top}:{shell.input_bits}]}};"]
+    return [f"{_INDENT}wire unused_padding = &{{1'b0, s_axis_tdata[{top}:{input_bits}]}};"]
 
 
 def _frame_front(shell: Shell) -> list[str]:
@@ -111,25 +115,7 @@ def _frame_front(shell: Shell) -> list[str]:
         f".in_pixel(s_axis_tdata[{bits - 1}:0]),",
         "        .out_valid(pixel_valid), .out_first(pixel_first), .out_last(pixel_last), .out_pixel(pixel)",
         "    );",
-        *_padding(shell),
-    ]
-
-
-def _sample_front(shell: Shell) -> list[str]:
-    bits = shell.input_bits
-    return [
-        "    // ---- samples in",
-        "    wire accept;",
-        "    wire sample_valid, sample_first, sample_last;",
-        f"    wire [{bits - 1}:0] sample;",
-        "    dwell_delay #(.BITS(1), .DEPTH(1), .RESET(1)) u_front_valid "
-        "(.clk(aclk), .rst_n(aresetn), .d(accept), .q(sample_valid));",
-        f"    dwell_delay #(.BITS({bits + 2}), .DEPTH(1)) u_front (",
-        "        .clk(aclk), .rst_n(aresetn),",
-        f"        .d({{s_axis_tuser, s_axis_tlast, s_axis_tdata[{bits - 1}:0]}}), "
-        ".q({sample_first, sample_last, sample})",
-        "    );",
-        *_padding(shell),
+        *padding(shell.in_bytes, shell.input_bits),
     ]
 
 
@@ -140,13 +126,13 @@ def _chain(shell: Shell, valid: str, first: str, last: str, data: str) -> list[s
         tag = module.removeprefix(f"{shell.top}_")
         lines += ["", *_remark(stage)]
         if stage.window is not None:
-            assert width is not None
             lines += _window(stage, tag, width, (valid, first, last, data))
             width -= stage.window.columns
             valid, first, last, data = (f"{tag}_window_{s}" for s in ("valid", "first", "last", "taps"))
         lines += _kernel(stage, module, tag, (valid, first, last, data))
         valid, first, last, data = (f"{tag}_{s}" for s in ("valid", "first", "last", "result"))
-    lines += _fifo(shell, valid, first, last, data)
+    bits = sum(span.bits for span in shell.stages[-1].result)
+    lines += fifo(bits, shell.in_flight, shell.depth_log2, (valid, first, last, data))
     return lines
 
 
@@ -197,7 +183,7 @@ def _window(stage: Stage, tag: str, width: int, source: tuple[str, str, str, str
 def _kernel(stage: Stage, module: str, tag: str, source: tuple[str, str, str, str]) -> list[str]:
     valid, first, last, data = source
     bits = sum(span.bits for span in stage.result)
-    depth = stage.schedule.stages
+    depth = stage.kernel.latency
     return [
         f"{_INDENT}wire {tag}_valid, {tag}_first, {tag}_last;",
         f"{_INDENT}wire [{bits - 1}:0] {tag}_result;",
@@ -209,14 +195,15 @@ def _kernel(stage: Stage, module: str, tag: str, source: tuple[str, str, str, st
     ]
 
 
-def _fifo(shell: Shell, valid: str, first: str, last: str, data: str) -> list[str]:
-    bits = sum(span.bits for span in shell.stages[-1].result)
+def fifo(bits: int, in_flight: int, depth_log2: int, source: tuple[str, str, str, str]) -> list[str]:
+    """The output FIFO: `source` names its valid, first, last and data of `bits`, `in_flight` clocks after `accept`."""
+    valid, first, last, data = source
     return [
         "",
-        f"{_INDENT}// ---- decisions out: a place for everything in flight, so that the stages never stall",
+        f"{_INDENT}// ---- results out: a place for everything in flight, so that the stages never stall",
         f"{_INDENT}wire [{bits - 1}:0] result;",
-        f"{_INDENT}dwell_credit_fifo #(.BITS({bits + 2}), .LATENCY({shell.in_flight}), "
-        f".DEPTH_LOG2({shell.depth_log2})) u_fifo (",
+        f"{_INDENT}dwell_credit_fifo #(.BITS({bits + 2}), .LATENCY({in_flight}), "
+        f".DEPTH_LOG2({depth_log2})) u_fifo (",
         f"{_INDENT}    .clk(aclk), .rst_n(aresetn),",
         f"{_INDENT}    .s_valid(s_axis_tvalid), .s_ready(s_axis_tready), .accept(accept),",
         f"{_INDENT}    .out_valid({valid}), .out_data({{{first}, {last}, {data}}}),",
@@ -226,17 +213,16 @@ def _fifo(shell: Shell, valid: str, first: str, last: str, data: str) -> list[st
     ]
 
 
-def _back(shell: Shell) -> list[str]:
-    """Channels aligned to the output type; the last one's sign fills the padding."""
-    lines = ["", f"{_INDENT}// ---- {shell.output_type} a channel, channel 0 lowest"]
-    width, source, target = shell.output_type.width, 0, 0
-    spans = shell.stages[-1].result
-    for channel, span in enumerate(spans):
-        out = width if channel < len(spans) - 1 else 8 * shell.out_bytes - target
+def results(spans: Sequence[Range], kind: FixedPoint, out_bytes: int) -> list[str]:
+    """`result` into `m_axis_tdata`: codes aligned to `kind`; the last one's sign fills the padding."""
+    lines = ["", f"{_INDENT}// ---- {kind} each, the first one lowest"]
+    source, target = 0, 0
+    for place, span in enumerate(spans):
+        out = kind.width if place < len(spans) - 1 else 8 * out_bytes - target
         lines.append(
             f"{_INDENT}dwell_extend #(.IN_BITS({span.bits}), .IN_SIGNED({int(span.signed)}), "
-            f".UP({shell.output_type.frac - span.frac}), .OUT_BITS({out})) u_out{channel} "
+            f".UP({kind.frac - span.frac}), .OUT_BITS({out})) u_out{place} "
             f"(.a(result[{source + span.bits - 1}:{source}]), .y(m_axis_tdata[{target + out - 1}:{target}]));"
         )
-        source, target = source + span.bits, target + width
+        source, target = source + span.bits, target + kind.width
     return lines

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dwell.errors import ConfigError, InternalError, ResourceError, UnsupportedLayerError
+from dwell.errors import ConfigError, InternalError, UnsupportedLayerError
 from dwell.hls.qmodel import FixedPoint, Overflow, QModel, Rounding
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.random_models import DETECTOR, RandomFamily, random_conv_model
@@ -21,6 +21,7 @@ from dwell.hls.rtl.check import check_stages
 from dwell.hls.rtl.circuit import ShiftAdd
 from dwell.hls.rtl.lowering import lower
 from dwell.hls.rtl.names import identifier, unique
+from dwell.hls.rtl.support import fits_chain
 
 PIXEL = FixedPoint(False, 8, 8)
 
@@ -56,11 +57,11 @@ def test_streams_refuse_by_name(model: Callable[[], QModel], layer: str, reason:
     assert caught.value.layer == layer
     assert reason in str(caught.value)
     assert caught.value.supported == ["Input", "Conv2D", "Relu", "Cast"]
+    assert not fits_chain(model())
 
 
-def test_unrolled_takes_what_streams_refuse() -> None:
-    for model in (conv(stride=(2, 2)), conv(padding=(1, 1, 1, 1)), dense()):
-        assert check_stages(model, lower(model, RtlOptions(style="unrolled"))) > 0
+def test_what_fits_a_chain() -> None:
+    assert fits_chain(random_conv_model(1, DETECTOR))
 
 
 def test_weights_too_wide_for_the_solver_are_refused_by_name() -> None:
@@ -83,14 +84,6 @@ def test_a_model_that_computes_nothing() -> None:
 def test_a_window_wider_than_a_line() -> None:
     with pytest.raises(ConfigError, match="max_width"):
         lower(random_conv_model(1, DETECTOR), RtlOptions(max_width=8))
-
-
-def test_an_unrolled_model_that_explodes() -> None:
-    build = Builder()
-    at = build.input("x", (100, 100, 1), PIXEL)
-    at = build.conv2d("big", at, np.ones((5, 5, 1, 1), dtype=int), 0, np.zeros(1, dtype=int), 0)
-    with pytest.raises(ResourceError, match="products"):
-        lower(build.finish("net", at), RtlOptions(style="unrolled"))
 
 
 @pytest.mark.parametrize(
@@ -118,12 +111,13 @@ def test_random_streams_agree_with_the_golden_model(seed: int) -> None:
 def test_the_self_check_notices_one_wrong_shift() -> None:
     model = random_conv_model(3, DETECTOR)
     stages = list(lower(model, RtlOptions()))
-    circuit = stages[1].circuit
+    circuit = stages[1].kernel.circuit
     at = next(i for i, n in enumerate(circuit.nodes) if isinstance(n, ShiftAdd) and n.b_up > 0)
     node = circuit.nodes[at]
     assert isinstance(node, ShiftAdd)
     nodes = (*circuit.nodes[:at], replace(node, b_up=node.b_up - 1), *circuit.nodes[at + 1 :])
-    stages[1] = replace(stages[1], circuit=replace(circuit, nodes=nodes))
+    kernel = replace(stages[1].kernel, circuit=replace(circuit, nodes=nodes))
+    stages[1] = replace(stages[1], kernel=kernel)
     with pytest.raises(InternalError, match=r"conv2|interval|loses bits"):
         check_stages(model, stages)
 
