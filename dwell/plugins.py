@@ -17,6 +17,7 @@ FRONTENDS = "dwell.frontends"
 INSTRUMENTS = "dwell.instruments"
 POLICIES = "dwell.policies"
 BOARD_LINKS = "dwell.board_links"
+SIMULATORS = "dwell.simulators"
 GROUPS = (
     STAGES,
     MODELS,
@@ -26,6 +27,7 @@ GROUPS = (
     "dwell.boards",
     BOARD_LINKS,
     "dwell.board_servers",
+    SIMULATORS,
     INSTRUMENTS,
     POLICIES,
     "hls4ml.backends",

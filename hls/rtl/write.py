@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,20 @@ def write_design(model: QModel, options: RtlOptions, out: Path) -> Design:
     out = Path(out)
     if (out / DESIGN_JSON).exists():
         raise ConfigError(f"{out} already holds a design", hint="name a new directory", place=str(out))
-    net = build(model, options)
+    tools = {"alkaid": metadata.version("alkaid")}
+    return write_netlist(model, build(model, options), options, out, backend="rtl", tools=tools)
+
+
+def write_netlist(
+    model: QModel, net: Netlist, options: RtlOptions, out: Path, *, backend: str, tools: Mapping[str, str]
+) -> Design:
+    """Write the directory of a design that `backend` made with the help of `tools` (versions by name)."""
     _write_verilog(net, out / "rtl")
     model.save(out / "qmodel")
-    text = json.dumps(_document(model, options, net, out), indent=1, sort_keys=True, allow_nan=False)
+    body = _document(model, options, net, out) | {"backend": backend}
+    source = {"source_digest": model.digest()}
+    body["provenance"] = {"dwell": metadata.version("dwell")} | dict(tools) | source
+    text = json.dumps(body, indent=1, sort_keys=True, allow_nan=False)
     (out / DESIGN_JSON).write_text(text + "\n")
     return Design.load(out)
 
@@ -47,8 +57,13 @@ def library_files() -> list[Path]:
 
 def _write_verilog(net: Netlist, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (dict(net.modules) | _used(net.modules.values())).items():
+    for name, text in all_modules(net).items():
         (folder / name).write_text(text)
+
+
+def all_modules(net: Netlist) -> dict[str, str]:
+    """The text of every file of a netlist by name: generated modules, and those of the library that they use."""
+    return dict(net.modules) | _used(net.modules.values())
 
 
 def _used(texts: Iterable[str]) -> dict[str, str]:
@@ -69,7 +84,6 @@ def _document(model: QModel, options: RtlOptions, net: Netlist, out: Path) -> di
         "format": FORMAT,
         "name": model.name,
         "top": net.top,
-        "backend": "rtl",
         "style": options.style,
         "board": options.board,
         "clock_mhz": options.clock_mhz,
@@ -88,11 +102,6 @@ def _document(model: QModel, options: RtlOptions, net: Netlist, out: Path) -> di
         "weights": dict(net.weights) if net.weights else None,
         "checked_codes": net.checked_codes,
         "notes": [*model.notes, *net.notes],
-        "provenance": {
-            "dwell": metadata.version("dwell"),
-            "alkaid": metadata.version("alkaid"),
-            "source_digest": model.digest(),
-        },
         "files": file_digests(out),
     }
 

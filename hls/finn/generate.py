@@ -1,0 +1,171 @@
+"""From a QONNX file to FINN's sources and their wiring. Runs in environment `finn`, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dwell.errors import VerificationError
+from dwell.hls.finn import graph, rules
+from dwell.hls.finn.novivado import VERSION, prepare
+from dwell.hls.finn.stitch import stitch
+
+#: Frames on which FINN's Python execution is compared with the QONNX executor.
+EXECUTED_FRAMES = 16
+TOLERANCE = 1e-5
+
+Floats = npt.NDArray[np.float32]
+
+
+def generate(args: Mapping[str, Any]) -> dict[str, Any]:
+    """`args`: `model`, `out`, `part`, `clock_mhz`, `target_fps`, `folding` (a path or None), `guard`.
+
+    Writes `checkpoints/`, `report/`, `sources/` and `stitched.json` into `out`, and `frames.npz`: float frames
+    `x` as the network takes them and the integers that FINN's execution gives for them, `codes` at the input
+    cut and `y` at the output.
+    """
+    out = Path(args["out"])
+    prepare(out / "finn_build")
+    folding = Path(args["folding"]) if args.get("folding") else None
+    asked = graph.Asked(str(args["part"]), float(args["clock_mhz"]), int(args["target_fps"]), folding)
+    config = graph.build_config(asked, out)
+    kept = out / "checkpoints"
+    kept.mkdir(exist_ok=True)
+    source = graph.load(Path(args["model"]))
+    model = graph.run_steps(source, graph.STEPS_TO_INTEGERS, config, kept)
+    ends = graph.cut(model)
+    frames = _frames(source, ends)
+    model = graph.run_steps(model, graph.STEPS_TO_LAYERS, config, kept)
+    model = graph.specialize(model, config, kept)
+    model, remarks = graph.fold(model, asked, config, kept)
+    model = _converters(model, asked.part)
+    rung = _execute(source, model, frames, ends, out)
+    model = _prepare(model, asked)
+    model.save(str(kept / "final.onnx"))
+    stitched = stitch(model, out / "sources")
+    (out / "stitched.json").write_text(json.dumps(stitched.to_json(), indent=1, sort_keys=True) + "\n")
+    return {
+        "version": VERSION,
+        "remarks": remarks,
+        "scale": list(ends.scale),
+        "offset": list(ends.offset),
+        "estimates": dict(graph.estimates(out)),
+        "layers": [_layer(node) for node in model.graph.node],
+        "ports": _ports(model),
+        "execution": rung,
+    }
+
+
+def _frames(source: Any, ends: graph.Ends) -> Floats:
+    """Frames whose values spread over the thresholds of the input."""
+    shape = tuple(source.get_tensor_shape(source.graph.input[0].name))
+    rng = np.random.default_rng(0)
+    return np.asarray(rng.random((EXECUTED_FRAMES, *shape[1:])), dtype=np.float32)
+
+
+def _converters(model: Any, part: str) -> Any:
+    """Width converters between layers that do not fit; our own FIFOs go between all of them later."""
+    from finn.transformation.fpgadataflow.insert_dwc import InsertDWC
+    from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
+    from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
+
+    model = model.transform(InsertDWC())
+    model = model.transform(SpecializeLayers(part))
+    model = model.transform(GiveUniqueNodeNames())
+    for node in model.graph.node:
+        rules.check_specialized(node)
+    return model.transform(GiveReadableTensorNames())
+
+
+def _execute(source: Any, model: Any, frames: Floats, ends: graph.Ends, out: Path) -> dict[str, Any]:
+    """FINN's layers in Python beside the QONNX executor: equal within rounding of the float tail."""
+    from finn.core.onnx_exec import execute_onnx
+    from finn.transformation.fpgadataflow.set_exec_mode import SetExecMode
+    from qonnx.core import onnx_exec
+
+    model = model.transform(SetExecMode("cppsim"))
+    names = [(m.graph.input[0].name, m.graph.output[0].name) for m in (source, model)]
+    shape = tuple(model.get_tensor_shape(names[1][0]))
+    codes, integers, worst = [], [], 0.0
+    for frame in frames:
+        wanted = onnx_exec.execute_onnx(source, {names[0][0]: frame[None]})[names[0][1]]
+        code = _codes(source, frame[None], ends, shape)
+        got = execute_onnx(model, {names[1][0]: code})[names[1][1]]
+        real = got.reshape(wanted.shape) * np.asarray(ends.scale) + np.asarray(ends.offset)
+        worst = max(worst, float(np.abs(real - wanted).max()))
+        codes.append(code[0])
+        integers.append(got[0])
+    if worst > TOLERANCE * max(1.0, float(np.abs(np.asarray(ends.scale)).max())):
+        raise VerificationError(
+            f"FINN's layers in Python differ from the QONNX executor by {worst:g}",
+            hint="convert with --backend rtl; FINN changed the network",
+            first_mismatch={"largest_difference": worst},
+        )
+    np.savez(
+        out / "frames.npz", x=frames, codes=np.asarray(codes, np.int64), y=np.asarray(integers, np.int64)
+    )
+    return {"frames": len(frames), "largest_difference": worst, "tool": f"FINN+ {VERSION}, QONNX executor"}
+
+
+def _codes(source: Any, frame: Floats, ends: graph.Ends, shape: tuple[int, ...]) -> Floats:
+    """What the first quantizer of the network gives for a frame, as the design takes it (channels last)."""
+    from qonnx.core import onnx_exec
+
+    quantizer = next(
+        n for n in source.graph.node if n.op_type == "Quant" and source.get_initializer(n.input[0]) is None
+    )
+    context = onnx_exec.execute_onnx(
+        source, {source.graph.input[0].name: frame}, return_full_exec_context=True
+    )
+    scale = float(np.asarray(source.get_initializer(quantizer.input[1])).reshape(-1)[0])
+    value = np.rint(np.asarray(context[quantizer.output[0]], dtype=np.float64) / scale)
+    if value.ndim == 4 and len(shape) == 4:
+        value = value.transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(value.reshape(shape), dtype=np.float32)
+
+
+def _prepare(model: Any, asked: graph.Asked) -> Any:
+    from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
+
+    return model.transform(PrepareIP(asked.part, 1000.0 / asked.clock_mhz))
+
+
+def _layer(node: Any) -> dict[str, Any]:
+    from qonnx.custom_op.registry import getCustomOp
+
+    operation = getCustomOp(node)
+    folds = {k: int(operation.get_nodeattr(k)) for k in ("PE", "SIMD") if k in operation.get_nodeattr_types()}
+    return {
+        "name": node.name,
+        "kind": node.op_type,
+        "folds": folds,
+        "cycles": int(operation.get_exp_cycles()),
+        "in_type": str(operation.get_input_datatype()),
+        "out_type": str(operation.get_output_datatype()),
+        "weight_type": str(operation.get_input_datatype(1)) if node.op_type.startswith("MVAU") else None,
+    }
+
+
+def _ports(model: Any) -> dict[str, Any]:
+    """How integers lie in the first and the last stream: elements a beat, bits of each, beats a frame."""
+    from qonnx.custom_op.registry import getCustomOp
+
+    first = getCustomOp(model.find_consumers(model.graph.input[0].name)[0])
+    last = getCustomOp(model.find_producer(model.graph.output[0].name))
+    ports = {}
+    for name, folded, kind in (
+        ("input", first.get_folded_input_shape(), first.get_input_datatype()),
+        ("output", last.get_folded_output_shape(), last.get_output_datatype()),
+    ):
+        ports[name] = {
+            "elements": int(folded[-1]),
+            "beats": int(np.prod(folded[:-1])),
+            "width": int(kind.bitwidth()),
+            "signed": bool(kind.signed()),
+        }
+    return ports

@@ -1,0 +1,230 @@
+"""The Verilog round FINN's layers: the stitched core with its FIFOs, and dwell's own outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any
+
+CLOCK, RESET = "ap_clk", "ap_rst_n"
+
+
+@dataclass(frozen=True)
+class Core:
+    """A stitched graph as `stitched.json` has it."""
+
+    cells: tuple[Mapping[str, Any], ...]
+    links: tuple[Mapping[str, Any], ...]
+    entry: str
+    final: str
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Core:
+        """Read `stitched.json`."""
+        return cls(tuple(body["cells"]), tuple(body["links"]), str(body["entry"]), str(body["final"]))
+
+    @property
+    def queued(self) -> tuple[Mapping[str, Any], ...]:
+        """The links between two layers: each may have a FIFO."""
+        return tuple(link for link in self.links if len(link["layers"]) == 2)
+
+    def bits(self, link: str) -> int:
+        """Bits of a link."""
+        return next(int(one["bits"]) for one in self.links if one["name"] == link)
+
+
+def print_core(core: Core, module: str, depths: Mapping[str, int] | None) -> str:
+    """The layers, wired; between layers FIFOs of `depths` (0: a wire), or, where None, of a depth that the
+    port `limits` sets, 16 bits each, for finding out how deep they have to be."""
+    lines = ["`default_nettype none", "", f"module {module} (", *_core_ports(core, depths is None), ");", ""]
+    for link in core.links:
+        lines += _wires(link, core)
+    for number, link in enumerate(core.queued):
+        lines += _queue(link, number, depths)
+    for cell in core.cells:
+        lines += _instance(cell, {str(link["name"]) for link in core.queued})
+    return "\n".join([*lines, "", "endmodule", "", "`default_nettype wire", ""])
+
+
+def _core_ports(core: Core, limited: bool) -> list[str]:
+    into, out = core.bits(core.entry), core.bits(core.final)
+    ports = [f"    input  wire {CLOCK},", f"    input  wire {RESET},"]
+    if limited:
+        ports.append(f"    input  wire [{16 * len(core.queued) - 1}:0] limits,")
+    return [
+        *ports,
+        f"    input  wire [{into - 1}:0] s_data,",
+        "    input  wire s_valid,",
+        "    output wire s_ready,",
+        f"    output wire [{out - 1}:0] m_data,",
+        "    output wire m_valid,",
+        "    input  wire m_ready",
+    ]
+
+
+def _wires(link: Mapping[str, Any], core: Core) -> list[str]:
+    name, bits = link["name"], int(link["bits"])
+    lines = []
+    for side in ("from", "to") if link in core.queued else ("",):
+        tag = f"{name}_{side}" if side else name
+        lines.append(f"    wire [{bits - 1}:0] {tag}_data; wire {tag}_valid, {tag}_ready;")
+    if name == core.entry:
+        lines.append(f"    assign {name}_data = s_data, {name}_valid = s_valid, s_ready = {name}_ready;")
+    if name == core.final:
+        lines.append(f"    assign m_data = {name}_data, m_valid = {name}_valid, {name}_ready = m_ready;")
+    return lines
+
+
+def _queue(link: Mapping[str, Any], number: int, depths: Mapping[str, int] | None) -> list[str]:
+    name, bits = link["name"], int(link["bits"])
+    ports = (
+        f".s_valid({name}_from_valid), .s_ready({name}_from_ready), .s_data({name}_from_data), "
+        f".m_valid({name}_to_valid), .m_ready({name}_to_ready), .m_data({name}_to_data)"
+    )
+    if depths is None:
+        limit = f".limit(limits[{16 * number} +: 16])"
+        head = f"dwell_limited_fifo #(.BITS({bits})) {name}_fifo (.clk({CLOCK}), .rst_n({RESET}), {limit},"
+        return [f"    {head} {ports});"]
+    if depths[name] == 0:
+        return [
+            f"    assign {name}_to_data = {name}_from_data, {name}_to_valid = {name}_from_valid, "
+            f"{name}_from_ready = {name}_to_ready;"
+        ]
+    head = f"dwell_fifo #(.BITS({bits}), .DEPTH({depths[name]})) {name}_fifo"
+    return [f"    {head} (.clk({CLOCK}), .rst_n({RESET}), {ports});"]
+
+
+def _instance(cell: Mapping[str, Any], queued: Set[str]) -> list[str]:
+    parameters = ", ".join(f".{key}({value})" for key, value in sorted(cell["parameters"].items()))
+    ports = ", ".join(f".{port}({_signal(wire, queued)})" for port, wire in cell["ports"].items())
+    return [f"    {cell['module']} {f'#({parameters}) ' if parameters else ''}{cell['name']} ({ports});"]
+
+
+def _signal(wire: str, queued: Set[str]) -> str:
+    plain = {"clock": CLOCK, "reset": RESET, "0": "'0", "": ""}
+    if wire in plain:
+        return plain[wire]
+    link, side, signal = wire.split(".")
+    return f"{link}_{side}_{signal}" if link in queued else f"{link}_{signal}"
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the top has to know: bits and bytes of a beat on both sides, beats of a frame and of a line."""
+
+    top: str
+    header: str
+    core: str
+    in_bits: int
+    in_bytes: int
+    in_beats: int
+    out_elements: int
+    out_given: int  # bits of an element as FINN gives it
+    out_width: int  # bits of an element of the port
+    out_signed: bool
+    out_bytes: int
+    out_line_beats: int
+    out_lines: int
+
+    @property
+    def out_bits(self) -> int:
+        """Bits of a result as FINN gives it, without padding."""
+        return self.out_elements * self.out_given
+
+
+def print_outside(shell: Outside, core: Core) -> str:
+    """dwell's AXI4-Stream outside: whole frames in, marked beats out, no path from ready to ready."""
+    into, out = core.bits(core.entry), core.bits(core.final)
+    top = 8 * shell.in_bytes - 1
+    unused = (
+        []
+        if shell.in_bits > top
+        else [f"    wire unused_padding = &{{1'b0, s_axis_tdata[{top}:{shell.in_bits}]}};"]
+    )
+    padding = f"{{{into - shell.in_bits}'b0, beat}}" if into > shell.in_bits else "beat"
+    return "\n".join(
+        [
+            shell.header,
+            "`default_nettype none",
+            "",
+            *_outside_ports(shell),
+            "",
+            "    // ---- whole frames in",
+            "    wire beat_valid, beat_ready, unused_first, unused_last;",
+            f"    wire [{shell.in_bits - 1}:0] beat;",
+            f"    dwell_frame_guard #(.BITS({shell.in_bits}), .BEATS({shell.in_beats})) u_guard (",
+            "        .clk(aclk), .rst_n(aresetn),",
+            "        .s_valid(s_axis_tvalid), .s_ready(s_axis_tready), .s_user(s_axis_tuser), "
+            f".s_data(s_axis_tdata[{shell.in_bits - 1}:0]),",
+            "        .m_valid(beat_valid), .m_ready(beat_ready), .m_first(unused_first), .m_last(unused_last), "
+            ".m_data(beat)",
+            "    );",
+            "    wire unused_marks = &{1'b0, s_axis_tlast, unused_first, unused_last};",
+            *unused,
+            "",
+            "    // ---- FINN's layers",
+            "    wire result_valid, result_ready;",
+            f"    wire [{out - 1}:0] result;",
+            f"    {shell.core} u_core (",
+            f"        .{CLOCK}(aclk), .{RESET}(aresetn),",
+            f"        .s_data({padding}), .s_valid(beat_valid), .s_ready(beat_ready),",
+            "        .m_data(result), .m_valid(result_valid), .m_ready(result_ready)",
+            "    );",
+            "",
+            "    // ---- results out",
+            f"    wire [{shell.out_bits - 1}:0] score;",
+            f"    dwell_fifo #(.BITS({shell.out_bits}), .DEPTH(2)) u_out (",
+            f"        .clk(aclk), .rst_n(aresetn), .s_valid(result_valid), .s_ready(result_ready), "
+            f".s_data(result[{shell.out_bits - 1}:0]),",
+            "        .m_valid(m_axis_tvalid), .m_ready(m_axis_tready), .m_data(score)",
+            "    );",
+            *(
+                [f"    wire unused_result = &{{1'b0, result[{out - 1}:{shell.out_bits}]}};"]
+                if out > shell.out_bits
+                else []
+            ),
+            f"    dwell_line_marks #(.LINE_BEATS({shell.out_line_beats}), .LINES({shell.out_lines})) u_marks (",
+            "        .clk(aclk), .rst_n(aresetn), .leave(m_axis_tvalid & m_axis_tready), .user(m_axis_tuser), "
+            ".last(m_axis_tlast)",
+            "    );",
+            *_results(shell),
+            "",
+            "endmodule",
+            "",
+            "`default_nettype wire",
+            "",
+        ]
+    )
+
+
+def _results(shell: Outside) -> list[str]:
+    """Every element at the port's width; the last one's sign fills the padding."""
+    lines = []
+    for index in range(shell.out_elements):
+        low, target = index * shell.out_given, index * shell.out_width
+        bits = shell.out_width if index < shell.out_elements - 1 else 8 * shell.out_bytes - target
+        lines.append(
+            f"    dwell_extend #(.IN_BITS({shell.out_given}), .IN_SIGNED({int(shell.out_signed)}), .UP(0), "
+            f".OUT_BITS({bits})) u_out{index} (.a(score[{low + shell.out_given - 1}:{low}]), "
+            f".y(m_axis_tdata[{target + bits - 1}:{target}]));"
+        )
+    return lines
+
+
+def _outside_ports(shell: Outside) -> Sequence[str]:
+    return [
+        f"module {shell.top} (",
+        "    input  wire aclk,",
+        "    input  wire aresetn,",
+        f"    input  wire [{8 * shell.in_bytes - 1}:0] s_axis_tdata,",
+        "    input  wire s_axis_tvalid,",
+        "    output wire s_axis_tready,",
+        "    input  wire s_axis_tlast,",
+        "    input  wire s_axis_tuser,",
+        f"    output wire [{8 * shell.out_bytes - 1}:0] m_axis_tdata,",
+        "    output wire m_axis_tvalid,",
+        "    input  wire m_axis_tready,",
+        "    output wire m_axis_tlast,",
+        "    output wire m_axis_tuser",
+        ");",
+    ]
