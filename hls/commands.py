@@ -42,8 +42,8 @@ def convert(args: Mapping[str, Any]) -> dict[str, Any]:
             f"{out} exists and is not empty", hint="name a new folder with --out", place=str(out)
         )
     network = _network(Path(str(args["model"])), args.get("input_type"))
-    model = network.read(identifier(network.path.stem))
-    rung = climb(model, network)
+    reading = network.reading(identifier(network.path.stem))
+    model, rung = reading.model, climb(reading, network)
     with write_atomic_dir(out) as folder:
         if backend == HLS4ML:
             result = _hls4ml(model, network, io, board.part, folder)

@@ -7,7 +7,7 @@ framework computes, before any back end is asked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from dwell.errors import ConfigError, VerificationError
 from dwell.hls.frontends.network import Arrays, QuantizedNetwork, load_reference
-from dwell.hls.qmodel import Codes, QModel
+from dwell.hls.frontends.reading import Reading
+from dwell.hls.qmodel import Codes, Input, QModel
+from dwell.hls.qmodel.kernels import evaluate
 
 _HINT = (
     "the integer graph is not the network: see the notes of the converter, and report the layer named here"
@@ -23,31 +25,58 @@ _HINT = (
 #: Output windows that the source framework computes again here, at the least.
 RECOMPUTED_WINDOWS = 4000
 _MAX_FRAMES = 256
+#: Distance between neighbouring float32 numbers, relative.
+_ULP = 2.0**-23
+
+RULE = (
+    "equal codes at every quantizer, each given the codes of those before it; equal codes of the output. Where a "
+    "scale is not a power of two the source's own float32 sums are rounded: there a code may be that of a sum "
+    "within this rounding of the exact one (counted as 'within_rounding'), and logits may differ by it"
+)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was compared with what: codes per quantizer, and decisions (output windows)."""
+    """What was compared with what: codes per quantizer, and decisions (output windows).
+
+    `within_rounding` counts codes that float32 rounding in the source decides, `logit_error` is the largest
+    difference of logits and `logit_bound` what it may be.
+    """
 
     source: str
     frames: int
     windows: int
     codes: Mapping[str, int]
+    within_rounding: int = 0
+    logit_error: float = 0.0
+    logit_bound: float = 0.0
 
     @property
     def compared(self) -> int:
         return sum(self.codes.values())
 
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the rung's `detail`."""
+        return {
+            "frames": self.frames,
+            "windows": self.windows,
+            "codes": dict(self.codes),
+            "within_rounding": self.within_rounding,
+            "logit_error": self.logit_error,
+            "logit_bound": self.logit_bound,
+        }
 
-def climb(model: QModel, network: QuantizedNetwork) -> dict[str, Any]:
+
+def climb(model: QModel | Reading, network: QuantizedNetwork) -> dict[str, Any]:
     """Check `model` against its network's reference file, where it has one, and against its executor.
 
     Returns the rung's JSON. Raises `VerificationError` with the first mismatch.
     """
+    reading = model if isinstance(model, Reading) else Reading(model)
     done = []
     if network.reference is not None:
-        done.append(compare_reference(model, network, load_reference(network.reference)))
-    done.append(compare_executor(model, network))
+        done.append(compare_reference(reading, network, load_reference(network.reference)))
+    done.append(compare_executor(reading, network))
     return {
         "rung": 2,
         "name": "source framework = integer graph, at every quantizer",
@@ -55,26 +84,26 @@ def climb(model: QModel, network: QuantizedNetwork) -> dict[str, Any]:
         "compared": sum(one.compared for one in done),
         "mismatches": 0,
         "tool": " and ".join(one.source for one in done),
-        "detail": {
-            one.source: {"frames": one.frames, "windows": one.windows, "codes": dict(one.codes)}
-            for one in done
-        },
+        "rule": RULE,
+        "detail": {one.source: one.to_json() for one in done},
     }
 
 
-def compare_reference(model: QModel, network: QuantizedNetwork, arrays: Arrays) -> Comparison:
+def compare_reference(model: QModel | Reading, network: QuantizedNetwork, arrays: Arrays) -> Comparison:
     """`x`, `codes/<quantizer>` and `y` as the quantize stage wrote them, against `model`.
 
     Every quantizer of the graph has to be there, and no other. Raises `VerificationError` on the first
     difference, `ConfigError` for arrays that are missing or of the wrong kind.
     """
+    reading = model if isinstance(model, Reading) else Reading(model)
+    graph = reading.model
     missing = [key for key in ("x", "y") if key not in arrays]
     if missing:
         raise ConfigError(
             f"the reference has no {missing[0]!r}", hint="build again from the quantize stage on"
         )
     given = {key.removeprefix("codes/") for key in arrays if key.startswith("codes/")}
-    wanted = dict(model.quantizers)
+    wanted = dict(graph.quantizers)
     if given != set(wanted):
         extra, lacking = sorted(given - set(wanted)), sorted(set(wanted) - given)
         raise VerificationError(
@@ -82,44 +111,161 @@ def compare_reference(model: QModel, network: QuantizedNetwork, arrays: Arrays) 
             hint=_HINT,
         )
     x = np.asarray(arrays["x"])
-    codes: dict[str, int] = dict.fromkeys([*wanted, "output"], 0)
-    windows = 0
+    parts = []
     step = _frames_at_once(x.shape)
     for start in range(0, len(x), step):
         part = slice(start, start + step)
-        traced = model.trace(x[part])
+        expected = {}
         for name, tensor in wanted.items():
-            frac = model.tensors[tensor].type.frac
-            expected = _aligned(name, arrays[f"codes/{name}"][part], network.frac(name, frac), frac)
-            codes[name] += _compare(name, expected, traced[tensor], start)
-        expected = to_codes(model, model.output, arrays["y"][part])
-        codes["output"] += _compare("output", expected, traced[model.output], start)
-        windows += _windows(traced[model.output])
-    return Comparison("codes kept in training's framework", len(x), windows, codes)
+            frac = graph.tensors[tensor].type.frac
+            expected[name] = _aligned(name, arrays[f"codes/{name}"][part], network.frac(name, frac), frac)
+        check = _Check(reading, graph.quantize(x[part]), expected, start)
+        check.follow()
+        check.logits(arrays["y"][part])
+        parts.append(check)
+    return _gathered("codes kept in training's framework", len(x), parts)
 
 
-def compare_executor(model: QModel, network: QuantizedNetwork) -> Comparison:
+def compare_executor(model: QModel | Reading, network: QuantizedNetwork) -> Comparison:
     """Frames made up here, through the source framework's own kernels and through `model`."""
-    frames = probe_frames(model)
-    quantized = model.quantize(frames)
-    fed = frames
-    if model.input not in dict(model.quantizers).values():
-        # The network does not quantize its input: both sides begin with what the design would see.
+    reading = model if isinstance(model, Reading) else Reading(model)
+    return compare_frames(reading, network, probe_frames(reading.model))
+
+
+def compare_frames(reading: Reading, network: QuantizedNetwork, frames: npt.ArrayLike) -> Comparison:
+    """Frames (N, …), floats, through the source framework's own kernels and through the integer graph."""
+    model, ending = reading.model, reading.ending
+    fed = np.asarray(frames, dtype=np.float32)
+    quantized = model.quantize(fed)
+    if model.input not in dict(model.quantizers).values() or model.tensors[model.input].scale != 1.0:
+        # The network does not quantize its input, or not by a power of two: both sides begin with codes.
         fed = model.to_real(model.input, quantized).astype(np.float32)
     places = {name: network.place(name) for name, _ in model.quantizers}
-    found = network.door.execute(network.path, fed, list(places.values()))
-    traced = model.trace_codes(quantized)
-    codes = {
-        name: _compare(name, to_codes(model, tensor, found[places[name]]), traced[tensor])
-        for name, tensor in model.quantizers
-    }
-    codes["output"] = _compare("output", to_codes(model, model.output, found[""]), traced[model.output])
-    tool = {"qonnx": "QONNX executor", "keras": "Keras predict"}.get(network.door.name, network.door.name)
-    return Comparison(tool, len(frames), _windows(traced[model.output]), codes)
+    more = [] if ending is None else [place for place in (ending.place, ending.logits) if place]
+    asked = list(dict.fromkeys([*places.values(), *more]))
+    found = network.door.execute(network.path, fed, asked, reading.orders)
+    expected = {name: to_codes(model, tensor, found[places[name]]) for name, tensor in model.quantizers}
+    check = _Check(reading, quantized, expected)
+    check.follow()
+    if ending is not None and ending.place:
+        check.sums(found[ending.place])
+    check.logits(found["" if ending is None else ending.logits])
+    tool = {"qonnx": "QONNX executor", "keras": "Keras predict", "keras_h5": "Keras predict"}.get(
+        network.door.name, network.door.name
+    )
+    return _gathered(tool, len(fed), [check])
+
+
+def _gathered(source: str, frames: int, parts: list[_Check]) -> Comparison:
+    codes: dict[str, int] = {}
+    for part in parts:
+        for name, count in part.counts.items():
+            codes[name] = codes.get(name, 0) + count
+    return Comparison(
+        source,
+        frames,
+        sum(part.windows for part in parts),
+        codes,
+        sum(part.within_rounding for part in parts),
+        max((part.logit_error for part in parts), default=0.0),
+        max((part.logit_bound for part in parts), default=0.0),
+    )
+
+
+@dataclass
+class _Check:
+    """Some frames on their way through the graph, held against what the source computes at each quantizer."""
+
+    reading: Reading
+    codes: Codes
+    expected: Mapping[str, npt.NDArray[np.float64]]
+    first_frame: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    within_rounding: int = 0
+    windows: int = 0
+    logit_error: float = 0.0
+    logit_bound: float = 0.0
+    output: Codes = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def follow(self) -> None:
+        """Node by node. Behind a quantizer the source's codes are used, so that each is judged by itself."""
+        model = self.reading.model
+        names: dict[str, list[str]] = {}
+        for name, tensor in model.quantizers:
+            names.setdefault(tensor, []).append(name)
+        live: dict[str, Codes] = {}
+        for node in model.nodes:
+            if isinstance(node, Input):
+                live[node.output] = self.codes
+            else:
+                sources = [model.tensors[name] for name in node.inputs]
+                interval = model.intervals[node.inputs[0]]
+                given = [live[name] for name in node.inputs]
+                live[node.output] = evaluate(node, sources, model.tensors[node.output], interval, given)
+            for name in names.get(node.output, []):
+                live[node.output] = self._quantizer(name, node.output, live)
+        self.output = live[model.output]
+        self.windows = int(np.prod(self.output.shape[:-1]))
+        self.counts["output"] = self.output.size
+
+    def _quantizer(self, name: str, tensor: str, live: Mapping[str, Codes]) -> Codes:
+        got, expected = live[tensor], self.expected[name]
+        self.counts[name] = got.size
+        slack = self.reading.slack.get(tensor)
+        if slack is None or got.shape != expected.shape:
+            compare_codes(name, expected, got, self.first_frame)
+            return got
+        different = expected != got
+        if not different.any():
+            return got
+        where = np.nonzero(different)
+        sums = live[slack.source][where]
+        excused = slack.excuses(sums, where[-1].astype(np.int64), expected[where])
+        if not excused.all():
+            compare_codes(name, np.where(different, expected, got), got, self.first_frame)
+        self.within_rounding += int(excused.sum())
+        forced = got.copy()
+        forced[where] = expected[where].astype(np.int64)
+        return forced
+
+    def sums(self, values: npt.NDArray[np.generic]) -> None:
+        """The output's codes against the source's tensor that they are exact for."""
+        ending = self.reading.ending
+        if ending is None:
+            return
+        scale = np.asarray(ending.scale)
+        frac = self.reading.model.tensors[self.reading.model.output].type.frac
+        expected = _codes_of(values, scale, frac)
+        if ending.noise == 0.0:
+            compare_codes("output", expected, self.output, self.first_frame)
+            return
+        near = np.abs(expected - self.output) <= ending.noise + 4 * _ULP * np.abs(expected)
+        compare_codes("output", np.where(near, self.output, expected), self.output, self.first_frame)
+
+    def logits(self, values: npt.NDArray[np.generic]) -> None:
+        """What the output's codes stand for against the source's output."""
+        model, ending = self.reading.model, self.reading.ending
+        if ending is None or (ending.noise == 0.0 and ending.error == 0.0):
+            compare_codes("output", to_codes(model, model.output, values), self.output, self.first_frame)
+            return
+        kind = model.tensors[model.output]
+        real = model.to_real(model.output, self.output)
+        wanted = np.asarray(values, dtype=np.float64)
+        unit = np.ldexp(np.max(np.asarray(kind.scale)), -kind.type.frac)
+        bound = ending.error or float(ending.noise * unit)
+        bound += 4 * _ULP * float(np.abs(wanted).max(initial=0.0))
+        self.logit_bound = bound
+        if real.shape == wanted.shape:
+            self.logit_error = float(np.abs(real - wanted).max(initial=0.0))
+        if real.shape != wanted.shape or self.logit_error > bound:
+            shown = to_codes(model, model.output, wanted)
+            if shown.shape == self.output.shape:
+                shown = np.where(np.abs(real - wanted) <= bound, self.output, shown)
+            compare_codes("output", shown, self.output, self.first_frame)
 
 
 def probe_frames(model: QModel, windows: int = RECOMPUTED_WINDOWS) -> npt.NDArray[np.float32]:
-    """Frames (N, H, W, C) of the nominal size: extremes, noise, smooth shapes, values off the grid."""
+    """Frames (N, …) of the nominal size: extremes, noise, smooth shapes, values off the grid."""
     entry, result = model.tensors[model.input], model.tensors[model.output]
     each = int(np.prod(result.shape[:-1])) or 1
     count = min(max(6, -(-windows // each)), _MAX_FRAMES)
@@ -128,31 +274,47 @@ def probe_frames(model: QModel, windows: int = RECOMPUTED_WINDOWS) -> npt.NDArra
     span = kind.hi - kind.lo
     unit = rng.random((count, *entry.shape))
     smooth = unit.copy()
-    for axis in range(1, max(2, unit.ndim - 1)):
+    for axis in range(1, max(unit.ndim - 1, 2)):
         smooth = smooth + np.roll(smooth, 1, axis) + np.roll(smooth, -1, axis)
-    smooth = (smooth - smooth.min()) / (smooth.max() - smooth.min())
+    smooth = (smooth - smooth.min()) / max(smooth.max() - smooth.min(), 1e-9)
     unit[1::2] = smooth[1::2]
     codes = kind.lo + np.floor(unit * (span + 1)).clip(0, span)
+    if kind.width > 8:  # wide types are used near zero: values of every magnitude
+        small = np.ldexp(
+            rng.random((count, *entry.shape)) * 2 - int(kind.signed), rng.integers(3, kind.width)
+        )
+        codes[5::3] = np.floor(small[5::3]).clip(kind.lo, kind.hi)
     codes[0], codes[1] = kind.lo, kind.hi
     codes[2] = np.where(rng.random(entry.shape) < 0.5, kind.lo, kind.hi)
     codes[3] += rng.random(entry.shape)  # between codes: the first rounding
     codes[4] = kind.lo + (rng.random(entry.shape) * 1.5 - 0.25) * span  # beyond the type: its overflow
-    return np.asarray(np.ldexp(codes, -kind.frac), dtype=np.float32)
+    real = np.ldexp(codes, -kind.frac) * np.asarray(entry.scale) + np.asarray(entry.offset)
+    return np.asarray(real, dtype=np.float32)
 
 
 def to_codes(model: QModel, tensor: str, values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
-    """Real values as codes of a tensor, not rounded: a value between codes has to show as a mismatch."""
+    """Real values as codes of a tensor, not rounded: a value between codes has to show as a mismatch.
+
+    Where the tensor has a scale apart from its type, float32 holds no code exactly: what is within its rounding of
+    a code is that code.
+    """
     kind = model.tensors[tensor]
-    real = np.asarray(values, dtype=np.float64)
-    return np.asarray(np.ldexp(real / kind.scale, kind.type.frac), dtype=np.float64)
+    return _codes_of(
+        np.asarray(values, dtype=np.float64) - np.asarray(kind.offset), kind.scale, kind.type.frac
+    )
+
+
+def _codes_of(values: npt.NDArray[np.generic], scale: object, frac: int) -> npt.NDArray[np.float64]:
+    unit = np.asarray(scale, dtype=np.float64)
+    codes = np.asarray(np.ldexp(np.asarray(values, dtype=np.float64) / unit, frac), dtype=np.float64)
+    if (unit == 1.0).all():
+        return codes
+    whole = np.rint(codes)
+    return np.where(np.abs(codes - whole) <= np.minimum(8 * _ULP * np.abs(whole) + 1e-6, 0.25), whole, codes)
 
 
 def _frames_at_once(shape: tuple[int, ...]) -> int:
     return max(1, (1 << 18) // max(1, int(np.prod(shape[1:]))))
-
-
-def _windows(output: Codes) -> int:
-    return int(np.prod(output.shape[:-1]))
 
 
 def _aligned(name: str, codes: npt.NDArray[np.generic], have: int, want: int) -> npt.NDArray[np.float64]:
@@ -161,8 +323,8 @@ def _aligned(name: str, codes: npt.NDArray[np.generic], have: int, want: int) ->
     return np.asarray(np.ldexp(codes.astype(np.float64), want - have), dtype=np.float64)
 
 
-def _compare(name: str, expected: npt.NDArray[np.float64], got: Codes, first_frame: int = 0) -> int:
-    """How many codes were equal; raises at the first that is not. `expected` may hold what is no integer."""
+def compare_codes(name: str, expected: npt.NDArray[np.float64], got: Codes, first_frame: int = 0) -> None:
+    """Raises at the first code that is not equal. `expected` may hold what is no integer."""
     if expected.shape != got.shape:
         raise VerificationError(
             f"{name}: the network gives {expected.shape}, the integer graph {got.shape}",
@@ -184,4 +346,3 @@ def _compare(name: str, expected: npt.NDArray[np.float64], got: Codes, first_fra
             hint=_HINT,
             place=name,
         )
-    return int(got.size)

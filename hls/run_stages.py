@@ -27,11 +27,12 @@ def run_convert(ctx: StageContext) -> Mapping[str, Any]:
     params = ctx.params
     ctx.progress(0.05, "reading the network")
     network = network_from_artifact(ctx.inputs["quantize"], parse_input_type(params.get("input_type")))
-    model = network.read(str(params["name"]))
+    reading = network.reading(str(params["name"]))
+    model = reading.model
     for note in model.notes:
         ctx.log.info("%s", note)
     ctx.progress(0.3, "rung 2: codes at every quantizer")
-    rung = climb(model, network)
+    rung = climb(reading, network)
     ctx.progress(0.6, "Verilog")
     options = RtlOptions(
         style=params["style"],

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.errors import ConfigError
+from dwell.hls.frontends.reading import Reading
 from dwell.hls.qmodel import FixedPoint, QModel
 
 Values: TypeAlias = npt.NDArray[np.float32]
@@ -22,8 +23,8 @@ class Frontend:
     """A door into `QModel`, as the entry-point group `dwell.frontends` names it.
 
     `reader` and `executor` are ``"module:function"``, imported on use, with the signatures of
-    `dwell.hls.frontends.qonnx_walker.read_qonnx` and `dwell.hls.frontends.qonnx_execute.execute_qonnx`;
-    `suffix` is the kind of file it takes.
+    `dwell.hls.frontends.qonnx.read_qonnx` and `dwell.hls.frontends.qonnx_execute.execute_qonnx`; a reader may
+    also give a `QModel` alone, whose output then is the file's. `suffix` is the kind of file it takes.
     """
 
     name: str
@@ -33,19 +34,29 @@ class Frontend:
 
     def read(
         self, path: Path, *, input_type: FixedPoint | None = None, names: Mapping[str, str] | None = None
-    ) -> QModel:
+    ) -> Reading:
         """The integer graph of the network in `path`; see `reader` for what is raised."""
-        model = _function(self.reader)(path, input_type=input_type, names=names)
-        if not isinstance(model, QModel):
-            raise TypeError(f"{self.reader} returned {type(model).__name__}, not a QModel")
-        return model
+        found = _function(self.reader)(path, input_type=input_type, names=names)
+        if isinstance(found, QModel):
+            return Reading(found)
+        if not isinstance(found, Reading):
+            raise TypeError(f"{self.reader} returned {type(found).__name__}, not a QModel")
+        return found
 
-    def execute(self, path: Path, frames: npt.ArrayLike, places: Sequence[str]) -> dict[str, Values]:
+    def execute(
+        self,
+        path: Path,
+        frames: npt.ArrayLike,
+        places: Sequence[str],
+        orders: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> dict[str, Values]:
         """What the source framework computes at `places` (those `names` maps from); its output as ``""``.
 
-        `frames` is (N, H, W, C) of the size the file was made for; values come back channels-last, (N, …).
+        `frames` is (N, H, W, C) of the size the file was made for; values come back channels-last, (N, …), or as
+        `orders` of the reading says.
         """
-        found: dict[str, Values] = _function(self.executor)(path, frames, places)
+        more = (orders,) if orders else ()
+        found: dict[str, Values] = _function(self.executor)(path, frames, places, *more)
         return found
 
 
@@ -57,7 +68,7 @@ def _function(reference: str) -> Any:
 QONNX = Frontend(
     "qonnx",
     ".onnx",
-    "dwell.hls.frontends.qonnx_walker:read_qonnx",
+    "dwell.hls.frontends.qonnx:read_qonnx",
     "dwell.hls.frontends.qonnx_execute:execute_qonnx",
 )
 KERAS = Frontend(
@@ -66,6 +77,7 @@ KERAS = Frontend(
     "dwell.hls.frontends.keras_file:read_keras",
     "dwell.hls.frontends.keras_file:execute_keras",
 )
+KERAS_H5 = Frontend("keras_h5", ".h5", KERAS.reader, KERAS.executor)
 
 
 def frontend_for(path: Path) -> Frontend:
@@ -73,7 +85,7 @@ def frontend_for(path: Path) -> Frontend:
     from dwell import plugins
 
     known = [p.value for p in plugins.load_group("dwell.frontends").values() if isinstance(p.value, Frontend)]
-    doors = {door.suffix: door for door in (QONNX, KERAS, *known)}
+    doors = {door.suffix: door for door in (QONNX, KERAS, KERAS_H5, *known)}
     if not path.is_file():
         raise ConfigError(f"there is no network {path}", hint="give a model file", place=str(path))
     if path.suffix.lower() not in doors:

@@ -14,6 +14,7 @@ import pydantic
 
 from dwell.errors import ConfigError
 from dwell.hls.frontends import Frontend, frontend_for
+from dwell.hls.frontends.reading import Reading
 from dwell.hls.qmodel import FixedPoint, QModel
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
@@ -50,13 +51,14 @@ class QuantizedNetwork:
     quantizers: tuple[Quantizer, ...]
     reference: Path | None
 
-    def read(self, name: str) -> QModel:
-        """The integer graph, called `name`."""
+    def reading(self, name: str) -> Reading:
+        """The integer graph, called `name`, and what rung 2 has to know about it."""
         names = {q.tensor: q.name for q in self.quantizers}
-        model = self.door.read(self.path, input_type=self.input_type, names=names)
-        return QModel(
-            name, model.nodes, model.tensors, model.input, model.output, model.quantizers, model.notes
-        )
+        return self.door.read(self.path, input_type=self.input_type, names=names).named(name)
+
+    def read(self, name: str) -> QModel:
+        """The integer graph alone, called `name`."""
+        return self.reading(name).model
 
     def place(self, quantizer: str) -> str:
         """Where in the file a quantizer of the integer graph sits."""

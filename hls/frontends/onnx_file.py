@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,14 @@ import numpy.typing as npt
 from dwell.errors import ConfigError
 
 Floats = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 
 MAX_BYTES = 256 << 20
+#: Elements of the largest tensor, constant or not.
+MAX_ELEMENTS = 1 << 26
+#: Axes of the tensor that has most, the frames' own included.
+MAX_AXES = 5
 #: Domains under which exporters have put the Quant operator.
 QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 
@@ -30,6 +36,7 @@ class OnnxNode:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Attribute]
+    proto: Any = field(default=None, compare=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -39,14 +46,18 @@ class OnnxNode:
 
 @dataclass(frozen=True)
 class OnnxGraph:
-    """A checked graph: constants folded in from initializers and Constant nodes, one input, one output."""
+    """A checked graph: constants, as they are kept, from initializers and Constant nodes; one input, one output.
+
+    `opsets` holds the version of each operator domain, "" being ONNX' own.
+    """
 
     path: Path
     nodes: tuple[OnnxNode, ...]
-    constants: Mapping[str, Floats]
+    constants: Mapping[str, Array]
     input: str
     input_shape: tuple[int, ...]
     output: str
+    opsets: Mapping[str, int]
 
     def readers(self, tensor: str) -> tuple[OnnxNode, ...]:
         return tuple(node for node in self.nodes if tensor in node.inputs)
@@ -87,7 +98,9 @@ def read_onnx(path: Path) -> OnnxGraph:
     entry, shape = _entry(path, model.graph, constants)
     if len(model.graph.output) != 1:
         raise _bad(path, f"it has {len(model.graph.output)} outputs", "export a network with one output")
-    graph = OnnxGraph(path, tuple(nodes), constants, entry, shape, str(model.graph.output[0].name))
+    opsets = {str(o.domain).replace("ai.onnx", "", 1): int(o.version) for o in model.opset_import}
+    output = str(model.graph.output[0].name)
+    graph = OnnxGraph(path, tuple(nodes), constants, entry, shape, output, opsets)
     _check_order(graph)
     return graph
 
@@ -116,22 +129,40 @@ def _parse(path: Path) -> Any:
     return model
 
 
-def _constant(path: Path, name: str, tensor: Any) -> Floats:
+def check_size(what: str, shape: tuple[int, ...]) -> None:
+    """Refuse a tensor that is too large to be worked on. Raises `ConfigError` naming `what`."""
+    if len(shape) > MAX_AXES:
+        raise ConfigError(
+            f"{what} has {len(shape)} axes; {MAX_AXES} are the most, the frames' own included",
+            hint="reshape the network's tensors to (1, channels, rows, columns)",
+        )
+    if math.prod(shape) > MAX_ELEMENTS or min(shape, default=1) < 1:
+        raise ConfigError(
+            f"{what} is {shape}: {math.prod(shape)} elements; 1 to {MAX_ELEMENTS} are read",
+            hint="export with smaller frames, or check the padding and the shapes",
+        )
+
+
+def _constant(path: Path, name: str, tensor: Any) -> Array:
     from onnx import numpy_helper
 
+    try:
+        check_size(f"the constant {name!r}", tuple(int(n) for n in tensor.dims))
+    except ConfigError as error:
+        if 0 not in tensor.dims or len(tensor.dims) > MAX_AXES:
+            raise _bad(path, error.message, error.hint) from error
     try:
         array = np.asarray(numpy_helper.to_array(tensor))
     except (ValueError, TypeError, RuntimeError) as error:
         raise _bad(path, f"the constant {name!r} is damaged: {error}", "export the network again") from error
     if array.dtype.kind not in "fiub":
         raise _bad(path, f"the constant {name!r} holds {array.dtype}", "export the network in float32")
-    values = array.astype(np.float64)
-    if not np.isfinite(values).all():
-        count = int((~np.isfinite(values)).sum())
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        count = int((~np.isfinite(array)).sum())
         raise _bad(
             path, f"{count} values of {name!r} are NaN or infinite", "look at the training, then export"
         )
-    return values
+    return array
 
 
 def _node(path: Path, proto: Any) -> OnnxNode:
@@ -157,10 +188,11 @@ def _node(path: Path, proto: Any) -> OnnxNode:
         tuple(str(i) for i in proto.input),
         tuple(str(o) for o in proto.output),
         attributes,
+        proto,
     )
 
 
-def _entry(path: Path, graph: Any, constants: Mapping[str, Floats]) -> tuple[str, tuple[int, ...]]:
+def _entry(path: Path, graph: Any, constants: Mapping[str, Array]) -> tuple[str, tuple[int, ...]]:
     entries = [value for value in graph.input if value.name not in constants]
     if len(entries) != 1:
         names = ", ".join(repr(str(value.name)) for value in entries) or "none"
@@ -172,6 +204,10 @@ def _entry(path: Path, graph: Any, constants: Mapping[str, Floats]) -> tuple[str
             hint = "export with a fixed frame, for example torch.rand(1, 1, 32, 32)"
             raise _bad(path, f"axis {axis} of the input {str(entries[0].name)!r} has no fixed length", hint)
         shape.append(int(dim.dim_value))
+    try:
+        check_size(f"the input {str(entries[0].name)!r}", tuple(shape))
+    except ConfigError as error:
+        raise _bad(path, error.message, error.hint) from error
     return str(entries[0].name), tuple(shape)
 
 

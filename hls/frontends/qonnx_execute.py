@@ -2,38 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from dwell.hls.frontends.hush import hushed
+from dwell.hls.frontends.onnx_file import Array, OnnxNode, read_onnx
+from dwell.hls.frontends.qonnx.kernels import Kernel
+from dwell.hls.frontends.reading import INPUT
 
 Floats = npt.NDArray[np.float32]
+Order = tuple[int, ...]
 
 
-def execute_qonnx(path: Path, frames: npt.ArrayLike, places: Sequence[str]) -> dict[str, Floats]:
-    """Run the file frame by frame: the named tensors and, as ``""``, the output, channels-last, (N, …) each.
+def execute_qonnx(
+    path: Path, frames: npt.ArrayLike, places: Sequence[str], orders: Mapping[str, Order] | None = None
+) -> dict[str, Floats]:
+    """Run the file frame by frame: the named tensors and, as ``""``, the output, (N, …) each.
 
-    `frames` is (N, H, W, C) of the size the file was exported for.
+    This is QONNX' executor: node after node, each by onnxruntime or by QONNX itself, one frame at a time.
+    `frames` is (N, H, W, C) of the size the file was exported for, or (N, …) with the axes that `orders` gives for
+    the input. Values come back with the axes that `orders` gives for their place; without one, channels last.
     """
-    from qonnx.core.modelwrapper import ModelWrapper
-    from qonnx.core.onnx_exec import execute_onnx
-    from qonnx.transformation.infer_shapes import InferShapes
-
-    model = ModelWrapper(str(path)).transform(InferShapes())
-    entry, output = model.graph.input[0].name, model.graph.output[0].name
-    found: dict[str, list[Floats]] = {name: [] for name in (*places, "")}
+    graph = read_onnx(path)
+    orders = orders or {}
+    kernels = [(node, Kernel(node, graph.opsets)) for node in graph.nodes]
+    static = dict(graph.constants)
+    moving = []
     with hushed():
+        for node, kernel in kernels:
+            if all(name in static or not name for name in node.inputs):
+                static |= _run(node, kernel, static)
+            else:
+                moving.append((node, kernel))
+        found: dict[str, list[Floats]] = {name: [] for name in (*places, "")}
         for frame in np.asarray(frames, dtype=np.float32):
-            fed = np.ascontiguousarray(frame.transpose(2, 0, 1)[None])
-            context = execute_onnx(model, {entry: fed}, return_full_exec_context=True)
-            for name, values in found.items():
-                values.append(_channels_last(context[name or output]))
-    return {name: np.stack(values) for name, values in found.items()}
+            values = dict(static)
+            values[graph.input] = _to_file(frame, orders.get(INPUT, _last(frame.ndim)))
+            for node, kernel in moving:
+                values |= _run(node, kernel, values)
+            for name, kept in found.items():
+                value = np.asarray(values[name or graph.output], dtype=np.float32)
+                kept.append(_from_file(value, orders.get(name, _last(value.ndim - 1))))
+    return {name: np.stack(kept) for name, kept in found.items()}
 
 
-def _channels_last(value: npt.NDArray[np.generic]) -> Floats:
-    array = np.asarray(value[0], dtype=np.float32)
-    return array.transpose(1, 2, 0) if array.ndim == 3 else array
+def _run(node: OnnxNode, kernel: Kernel, values: Mapping[str, Array]) -> dict[str, Array]:
+    made = kernel([values[name] if name else None for name in node.inputs])
+    return dict(zip(node.outputs, made, strict=True))
+
+
+def _last(axes: int) -> Order:
+    """Channels last, where a tensor has rows and columns."""
+    return (2, 3, 1) if axes == 3 else tuple(range(1, axes + 1))
+
+
+def _from_file(value: Array, order: Order) -> Floats:
+    if value.ndim != len(order) + 1:
+        return np.asarray(value.reshape(value.shape[1:]), dtype=np.float32)
+    return np.asarray(value[0].transpose([axis - 1 for axis in order]), dtype=np.float32)
+
+
+def _to_file(frame: Floats, order: Order) -> Floats:
+    back = [order.index(axis) for axis in range(1, len(order) + 1)]
+    return np.ascontiguousarray(frame.transpose(back)[None])
