@@ -14,10 +14,13 @@ from dwell.hls.qmodel.rewrite import Report, Result, free_name, reading, rebuilt
 from dwell.hls.qmodel.types import Codes, FixedPoint, Overflow, Tensor
 
 #: Nodes that put codes elsewhere and change none.
-MOVING_NODES = (n.Transpose, n.Flatten, n.Reshape, n.Slice, n.Upsample)
+MOVING_NODES: tuple[type[n.Node], ...] = (n.Transpose, n.Flatten, n.Reshape, n.Slice, n.Upsample)
 
 #: Those of them whose output has the type of their input.
-SAME_TYPE_NODES = (n.Transpose, n.Flatten, n.Reshape, n.Slice)
+SAME_TYPE_NODES: tuple[type[n.Node], ...] = (n.Transpose, n.Flatten, n.Reshape, n.Slice)
+
+#: Those that keep every code.
+_ORDERED: tuple[type[n.Node], ...] = (n.Transpose, n.Flatten, n.Reshape)
 
 
 def drop_side_branches(model: QModel) -> Result:
@@ -184,6 +187,34 @@ def _uniform(node: n.Node) -> bool:
     return isinstance(node, n.Table) and len(node.breaks) == 1
 
 
+def merge_moves(model: QModel) -> Result:
+    """Make one Reshape (or Flatten) of nodes in a row that together leave the codes in their order.
+
+    So a transpose of axes of length one, or a flatten behind a reshape, is no movement at all.
+    """
+    count = 0
+    for node in model.nodes:
+        readers = model.readers(node.output)
+        if not isinstance(node, _ORDERED) or (len(readers) == 1 and isinstance(readers[0], _ORDERED)):
+            continue
+        chain = _moves_before(model, node, _ORDERED)
+        if len(chain) == 1 and not isinstance(node, n.Transpose):
+            continue
+        source = model.tensors[chain[0].inputs[0]]
+        places = _places(source, chain).reshape(-1)
+        if (places != np.arange(places.size)).any():
+            continue
+        shape = model.tensors[node.output].shape
+        merged: n.Node = n.Reshape(node.name, (source.name,), node.output, shape)
+        if len(shape) == 1:
+            merged = n.Flatten(node.name, (source.name,), node.output)
+        gone = {mover.name for mover in chain[:-1]}
+        nodes = [merged if m.name == node.name else m for m in model.nodes if m.name not in gone]
+        model = rebuilt(model, nodes)
+        count += len(chain)
+    return model, Report("merge_moves", {"nodes": count})
+
+
 def fold_moves(model: QModel) -> Result:
     """Take nodes that move codes up into the weights of the Dense that reads them as a vector.
 
@@ -192,19 +223,19 @@ def fold_moves(model: QModel) -> Result:
     count = 0
     for node in model.nodes:
         if isinstance(node, n.Dense) and len(model.tensors[node.inputs[0]].shape) == 1:
-            chain = _moves_before(model, node)
+            chain = _moves_before(model, node, MOVING_NODES)
             if chain and not (len(chain) == 1 and isinstance(chain[0], n.Flatten)):
                 model = _folded(model, node, chain)
                 count += len(chain)
     return model, Report("fold_moves", {"nodes": count})
 
 
-def _moves_before(model: QModel, node: n.Dense) -> list[n.Node]:
-    """The moving nodes in front of `node` that nobody else reads, first one first."""
-    chain: list[n.Node] = []
+def _moves_before(model: QModel, node: n.Node, kinds: tuple[type[n.Node], ...]) -> list[n.Node]:
+    """The nodes of `kinds` in a row up to `node` (itself if it is one) that nobody else reads, first one first."""
+    chain: list[n.Node] = [node] if isinstance(node, kinds) else []
     name = node.inputs[0]
     while (
-        isinstance(mover := model.maker(name), MOVING_NODES)
+        isinstance(mover := model.maker(name), kinds)
         and len(model.readers(name)) == 1
         and name != model.output
     ):

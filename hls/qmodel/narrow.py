@@ -135,7 +135,7 @@ def _trimmed(model: QModel, node: n.Table) -> n.Table:
     same = bool((node.breaks == node.breaks[0]).all() and (node.levels == node.levels[0]).all())
     every = list(zip(interval.lo, interval.hi, strict=True))
     spans = [(interval.least, interval.greatest)] if same else every
-    found = [_trimmed_row(node, c, lo, hi) for c, (lo, hi) in enumerate(spans)]
+    found = [trimmed_row(node, c, lo, hi) for c, (lo, hi) in enumerate(spans)]
     longest = max(len(breaks) for breaks, _ in found)
     beyond = interval.greatest + 1  # a break that no code reaches
     breaks = [np.pad(b, (0, longest - len(b)), constant_values=beyond) for b, _ in found]
@@ -144,7 +144,7 @@ def _trimmed(model: QModel, node: n.Table) -> n.Table:
     return lean if lean.breaks.size < node.breaks.size or len(found) < len(node.breaks) else node
 
 
-def _trimmed_row(node: n.Table, channel: int, lo: int, hi: int) -> tuple[Codes, Codes]:
+def trimmed_row(node: n.Table, channel: int, lo: int, hi: int) -> tuple[Codes, Codes]:
     """Breaks and levels of one row for codes from `lo` to `hi`."""
     first, reached = reachable_levels(node, channel, lo, hi)
     index = first + np.flatnonzero(reached)

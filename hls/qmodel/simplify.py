@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dwell.hls.qmodel.channels import prune_channels
+from dwell.hls.qmodel.factors import fold_affine, tables_to_casts
 from dwell.hls.qmodel.graph import QModel
-from dwell.hls.qmodel.layout import drop_idle_nodes, drop_side_branches, fold_moves, sink_moves
+from dwell.hls.qmodel.layout import drop_idle_nodes, drop_side_branches, fold_moves, merge_moves, sink_moves
 from dwell.hls.qmodel.narrow import narrow_types, trim_tables
 from dwell.hls.qmodel.rewrite import Report
 
@@ -22,21 +23,27 @@ __all__ = [
     "Report",
     "drop_idle_nodes",
     "drop_side_branches",
+    "fold_affine",
     "fold_moves",
+    "merge_moves",
     "narrow_types",
     "prune_channels",
     "simplify",
     "sink_moves",
+    "tables_to_casts",
     "trim_tables",
 ]
 
 Pass = Callable[[QModel], tuple[QModel, Report]]
 
-#: In the order in which one makes work for the next.
+#: In the order in which one makes work for the next. `tables_to_casts` is not among them: what it makes is
+#: cheaper where tables are long, and dearer where they are short.
 PASSES: tuple[Pass, ...] = (
     drop_side_branches,
     sink_moves,
     fold_moves,
+    merge_moves,
+    fold_affine,
     trim_tables,
     prune_channels,
     narrow_types,

@@ -13,17 +13,21 @@ from hypothesis import strategies as st
 from dwell.hls.qmodel import Conv2D, Dense, FixedPoint, Overflow, Pooling, QModel, Rounding, Table
 from dwell.hls.qmodel import nodes as n
 from dwell.hls.qmodel.build import Builder
+from dwell.hls.qmodel.factors import signed_digits
 from dwell.hls.qmodel.random_models import STYLE_NODES, GraphPlan, models, random_model
 from dwell.hls.qmodel.simplify import (
     PASSES,
     Report,
     drop_idle_nodes,
     drop_side_branches,
+    fold_affine,
     fold_moves,
+    merge_moves,
     narrow_types,
     prune_channels,
     simplify,
     sink_moves,
+    tables_to_casts,
     trim_tables,
 )
 
@@ -58,7 +62,7 @@ def assert_same(before: QModel, after: QModel, seed: int = 0, count: int = 500) 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_random_networks_keep_their_function(style: str) -> None:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(models(GraphPlan(style=style)), st.integers(0, 99))
     def check(model: QModel, seed: int) -> None:
         for one in PASSES:
@@ -131,6 +135,129 @@ def test_a_vector_moved_about_needs_no_flatten() -> None:
     after, _ = fold_moves(model)
     assert [type(m).__name__ for m in after.nodes] == ["Input", "Dense"]
     assert_same(model, after)
+
+
+def test_moves_that_leave_the_order_become_one_reshape() -> None:
+    build = Builder()
+    at = build.input("x", (1, 5, 1), SIX)
+    at = build.flatten("f", build.transpose("t", at, (2, 1, 0)))
+    at = build.relu("r", at)
+    at = build.transpose("swap", build.reshape("wide", at, (5, 1)), (1, 0))
+    model = build.finish("n", at)
+    after, report = merge_moves(model)
+    assert report.counts == {"nodes": 4}
+    assert [type(m).__name__ for m in after.nodes] == ["Input", "Flatten", "Relu", "Reshape"]
+    assert after.nodes[-1] == n.Reshape("swap", ("r",), "swap", (1, 5))
+    assert_same(model, after)
+
+
+def test_moves_that_change_the_order_stay() -> None:
+    build = Builder()
+    at = build.input("x", (2, 3), SIX)
+    model = build.finish("n", build.flatten("f", build.transpose("t", at, (1, 0))))
+    assert merge_moves(model)[0] is model
+
+
+@pytest.mark.parametrize(
+    ("factor", "goes"),
+    [([1], True), ([-1, 2, 0], True), ([-4], True), ([3, 1, 1], False), ([23, 45, 91], False)],
+)
+def test_factors_go_into_weights_where_that_costs_no_more(factor: list[int], goes: bool) -> None:
+    for frac, bias_frac in ((0, 2), (2, -1), (1, 9)):
+        build = Builder()
+        build.input("x", (8, 8, 2), SIX)
+        weight = np.arange(36).reshape(3, 3, 2, 2).repeat(2, 3)[..., :3] * 37 % 63 - 31
+        weight[..., 0] = np.sign(weight[..., 0])  # 3 times one costs two digits where the product costs one
+        weight[1:, :, :, 0] = 0
+        build.conv2d("c", "x", weight, 3, [4, -50, 7], 1, padding=(1, 0, 1, 0))
+        build.affine("a", "c", factor, frac, [3] * len(factor), bias_frac)
+        model = build.finish("n", build.relu("r", "a"), [("q", "c"), ("p", "a")])
+        after, report = fold_affine(model)
+        assert report.counts == {"nodes": int(goes)}
+        if goes:
+            assert [m.name for m in after.nodes] == ["x", "c", "r"] and after.quantizers == (("p", "a"),)
+        assert_same(model, after)
+
+
+def test_a_factor_that_others_see_the_sum_of_stays() -> None:
+    build = Builder()
+    build.input("x", (3,), SIX)
+    dense(build, "x", 2)
+    model = build.finish("n", build.concat("both", ["dense", build.affine("a", "dense", [-1], 0, [0], 0)]))
+    assert fold_affine(model)[0] is model
+
+
+def test_signed_digits_are_those_of_the_shortest_sum_of_powers_of_two() -> None:
+    fewest = {0: 0}
+    reach = {0}
+    for digits in range(1, 5):
+        reach = {v + s * (1 << p) for v in reach for p in range(9) for s in (1, -1)}
+        fewest |= {v: digits for v in reach if v not in fewest}
+    codes = np.arange(-128, 129)
+    assert signed_digits(codes).tolist() == [fewest[int(v)] for v in codes]
+
+
+def linear_table(seed: int, bottom: int, top: int, bits: int) -> QModel:
+    """What a float scale and a quantizer make of a sum, as a table with a row for each channel."""
+    rng = np.random.default_rng(seed)
+    kind = FixedPoint(True, bits, 3)
+    codes = np.arange(kind.lo, kind.hi + 1)
+    found = []
+    for _ in range(3):
+        slope = np.float32(rng.uniform(0.4, 1.5) * (top - bottom) / len(codes) * rng.choice([-1, 1]))
+        levels = np.clip(
+            np.rint(slope * codes.astype(np.float32) + np.float32(rng.uniform(bottom, top))), bottom, top
+        )
+        at = np.flatnonzero(np.diff(levels)) + 1
+        found.append((codes[at], np.concatenate([levels[:1], levels[at]]).astype(np.int64)))
+    longest = max(len(at) for at, _ in found)
+    breaks = [np.pad(at, (0, longest - len(at)), constant_values=kind.hi + 1) for at, _ in found]
+    levels = [np.pad(v, (0, longest + 1 - len(v)), mode="edge") for _, v in found]
+    build = Builder()
+    build.input("x", (3,), kind)
+    build.table("t", "x", breaks, levels, 1, scale=0.3, offset=-1.0)
+    return build.finish("n", build.affine("end", "t", [-3], 0, [2], 0), [("q", "t")])
+
+
+@pytest.mark.parametrize(("bottom", "top"), [(0, 31), (-16, 15), (-15, 15), (3, 40), (0, 1)])
+def test_tables_of_even_steps_become_a_factor_and_a_cast(bottom: int, top: int) -> None:
+    replaced = 0
+    for seed in range(12):
+        model = linear_table(seed, bottom, top, bits=6 + seed % 5)
+        after, report = tables_to_casts(model, min_steps=1)
+        every = np.arange(model.value_range("x")[0][0], model.value_range("x")[1][0] + 1)[:, None].repeat(
+            3, 1
+        )
+        assert np.array_equal(model.trace_codes(every)["t"], after.trace_codes(every)["t"])
+        assert after.tensors["t"] == model.tensors["t"] and after.quantizers == model.quantizers
+        assert_same(model, after)
+        replaced += report.counts["tables"]
+    assert replaced >= 10  # float32 rounds some into steps that no line goes through
+
+
+def test_tables_of_uneven_steps_stay() -> None:
+    for breaks, levels in ([[-20, -3, 4]], [[0, 1, 2, 1]]), ([[-30, 0, 1]], [[0, 1, 2, 3]]):
+        build = Builder()
+        build.input("x", (1,), SIX)
+        model = build.finish("n", build.table("t", "x", breaks, levels))
+        assert tables_to_casts(model, min_steps=1)[0] is model
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_a_line_is_found_wherever_there_is_one(shift: int) -> None:
+    """Every factor and offset of three bits, cut by `shift`: the steps they make are recognised."""
+    for factor in (1, 2, 3, 5, 7, -3, -8):
+        for offset in (-7, 0, 5):
+            codes = np.arange(-32, 32)
+            levels = np.clip((factor * codes + offset) >> shift, -8, 7)
+            at = np.flatnonzero(np.diff(levels)) + 1
+            build = Builder()
+            build.input("x", (1,), SIX)
+            build.table("t", "x", [codes[at]], [[levels[0], *levels[at]]])
+            model = build.finish("n", "t")
+            after, report = tables_to_casts(model, min_steps=1)
+            assert report.counts == {"tables": 1}
+            assert np.array_equal(after.run_codes(codes[:, None])[:, 0], levels)
 
 
 IDLE: list[Callable[[Builder], str]] = [
