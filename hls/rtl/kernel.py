@@ -135,10 +135,17 @@ class _Printer:
         reads = operands(node)
         names = [self._name(i, self.schedule.stage[index]) for i in reads]
         module, values = _primitive(node, span, [self.circuit.ranges[i] for i in reads])
-        ports = "cab" if isinstance(node, Select) else "ab"
+        ports = dict(zip("cab" if isinstance(node, Select) else "ab", names, strict=False))
+        declared = f"{_INDENT}wire {_bits(span)}n{index};"
+        above = node.rule.bits - span.bits if isinstance(node, Cast) else 0
+        if above <= 0:
+            return [declared, _instance(module, values, f"u{index}", ports, f"n{index}")]
+        # The interval needs fewer bits than the type that is cast to (of -1..1 only -1..0 occurs, say).
         return [
-            f"{_INDENT}wire {_bits(span)}n{index};",
-            _instance(module, values, f"u{index}", dict(zip(ports, names, strict=False)), f"n{index}"),
+            declared,
+            f"{_INDENT}wire [{above - 1}:0] n{index}_above;",
+            _instance(module, values, f"u{index}", ports, f"{{n{index}_above, n{index}}}"),
+            f"{_INDENT}wire unused_{index} = &{{1'b0, n{index}_above}};",
         ]
 
     def _results(self) -> list[str]:
@@ -210,7 +217,7 @@ def _type(port: str, span: Range) -> dict[str, int]:
 
 def _rule(node: Cast, span: Range) -> dict[str, int]:
     rule = node.rule
-    if rule.bits != span.bits:
+    if rule.bits < span.bits:
         raise InternalError(f"a cast to {rule.bits} bits gives values of {span.bits} bits")
     return {
         "RELU": int(rule.relu), "DROP": rule.drop, "UP": rule.up, "ROUND": int(rule.rounding),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import Cast, Conv2D, Input, QModel, Relu
 from dwell.hls.rtl.chain import build_chain
 from dwell.hls.rtl.netlist import Netlist
 from dwell.hls.rtl.options import RtlOptions, Style
+from dwell.hls.rtl.stream.build import build_stream
 from dwell.hls.rtl.unrolled import build_unrolled
 
 Builder = Callable[[QModel, RtlOptions], Netlist]
@@ -16,7 +17,23 @@ Builder = Callable[[QModel, RtlOptions], Netlist]
 def build(model: QModel, options: RtlOptions) -> Netlist:
     """The netlist of `model` in the style that `options` asks for; raises as `write_design` does."""
     builders: Mapping[Style, Builder] = {
-        "stream": build_chain,
+        "stream": build_chain if any_size(model, options) else build_stream,
         "unrolled": build_unrolled,
     }
     return builders[options.style](model, options)
+
+
+def any_size(model: QModel, options: RtlOptions) -> bool:
+    """Whether style `stream` takes frames of any size: a chain of valid convolutions of stride 1, a pixel a clock."""
+    return (
+        options.pixels_per_clock == 1
+        and not options.folds
+        and model.is_chain
+        and len(model.tensors[model.input].shape) == 3
+        and all(isinstance(node, Input | Conv2D | Relu | Cast) for node in model.nodes)
+        and all(
+            node.stride == (1, 1) and not any(node.padding) and node.groups == 1
+            for node in model.nodes
+            if isinstance(node, Conv2D)
+        )
+    )
