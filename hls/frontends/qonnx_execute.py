@@ -60,8 +60,8 @@ def _last(axes: int) -> Order:
 
 
 def _from_file(value: Array, order: Order) -> Floats:
-    if value.ndim != len(order) + 1:
-        return np.asarray(value.reshape(value.shape[1:]), dtype=np.float32)
+    if value.ndim != len(order) + 1:  # an index of each frame, without an axis of its own
+        return np.asarray(value.reshape(-1), dtype=np.float32)
     return np.asarray(value[0].transpose([axis - 1 for axis in order]), dtype=np.float32)
 
 

@@ -50,6 +50,9 @@ class _Reader:
         walk, graph = self._walk, self._graph
         for node in graph.nodes:
             check_operator(node)
+        for node in graph.nodes:
+            if all(not name or name in walk.constants for name in node.inputs):
+                fold.constant(walk, node)
         self._enter()
         for node in graph.nodes:
             if node.outputs[0] not in walk.signals and node.outputs[0] not in walk.constants:

@@ -25,18 +25,29 @@ class OnnxNet:
     shape: list[int | str] = field(default_factory=lambda: [1, 1, 12, 12])
     output: str = "score"
 
-    def const(self, name: str, value: object) -> str:
-        self.constants[name] = np.asarray(value, dtype=np.float32)
+    opset: int = 20
+
+    def const(self, name: str, value: object, kind: type = np.float32) -> str:
+        self.constants[name] = np.asarray(value, dtype=kind)
         return name
 
     def node(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
         from onnx import helper
 
-        domain = "qonnx.custom_op.general" if op == "Quant" else ""
-        self.nodes.append(
-            helper.make_node(op, inputs, [output], name=f"{op}_{output}", domain=domain, **attributes)
-        )
-        return output
+        domain = "qonnx.custom_op.general" if op in ("Quant", "BipolarQuant", "Trunc") else ""
+        outputs = output.split()
+        name = f"{op}_{outputs[0]}"
+        self.nodes.append(helper.make_node(op, inputs, outputs, name=name, domain=domain, **attributes))
+        return outputs[0]
+
+    def weights(
+        self, shape: tuple[int, ...], name: str, scale: object = 0.25, bits: int = 4, **choice: Any
+    ) -> str:
+        """A quantized constant of normal numbers, its seed its name."""
+        rng = np.random.default_rng(sum(name.encode()))
+        spread = float(np.max(scale)) * 2 ** (bits - 2)
+        const = self.const(name, rng.normal(0, spread, shape))
+        return self.quant(const, f"{name}_q", scale, bits, **{"signed": 1, "narrow": 1} | choice)
 
     def quant(
         self,
@@ -82,7 +93,7 @@ class OnnxNet:
             [helper.make_tensor_value_info(self.output, TensorProto.FLOAT, None)],
             [numpy_helper.from_array(value, name) for name, value in self.constants.items()],
         )
-        imports = [helper.make_opsetid("", 20), helper.make_opsetid("qonnx.custom_op.general", 2)]
+        imports = [helper.make_opsetid("", self.opset), helper.make_opsetid("qonnx.custom_op.general", 2)]
         return helper.make_model(graph, opset_imports=imports, ir_version=9)
 
     def save(self, path: Path) -> Path:
@@ -122,6 +133,12 @@ def detector(**choice: Any) -> OnnxNet:
 @pytest.fixture
 def onnx_net() -> Callable[..., OnnxNet]:
     return detector
+
+
+@pytest.fixture
+def empty_net() -> Callable[..., OnnxNet]:
+    """A net of a given input shape, without nodes."""
+    return lambda *shape: OnnxNet(shape=list(shape))
 
 
 @pytest.fixture(scope="session")

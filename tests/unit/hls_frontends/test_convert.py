@@ -14,8 +14,8 @@ import pytest
 from dwell.errors import ConfigError, NotBuiltYetError, UnsupportedLayerError, VerificationError
 from dwell.hls.commands import convert
 from dwell.hls.design import Design
-from dwell.hls.frontends.qonnx_execute import execute_qonnx
 from dwell.hls.frontends.qonnx import read_qonnx
+from dwell.hls.frontends.qonnx_execute import execute_qonnx
 from dwell.hls.run_stages import run_convert, run_emulate
 from dwell.hls.stages import CONVERT, EMULATE, SYNTHESIZE
 from dwell.stage import StageContext
