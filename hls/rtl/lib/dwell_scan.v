@@ -59,16 +59,16 @@ module dwell_scan #(
     reg                  live;   // results of a frame are due
     reg                  bank;   // of the frame that comes in
 
-    wire inside;  // the step is in the input frame
+    wire on_frame;  // the step is in the input frame
     generate
         if (STEP_ROWS > ROWS && STEP_BEATS > BEATS) begin : g_both
-            assign inside = (row < ROWS_32[ROW_BITS-1:0]) & (beat < BEATS_32[BEAT_BITS-1:0]);
+            assign on_frame = (row < ROWS_32[ROW_BITS-1:0]) & (beat < BEATS_32[BEAT_BITS-1:0]);
         end else if (STEP_ROWS > ROWS) begin : g_rows
-            assign inside = row < ROWS_32[ROW_BITS-1:0];
+            assign on_frame = row < ROWS_32[ROW_BITS-1:0];
         end else if (STEP_BEATS > BEATS) begin : g_beats
-            assign inside = beat < BEATS_32[BEAT_BITS-1:0];
+            assign on_frame = beat < BEATS_32[BEAT_BITS-1:0];
         end else begin : g_all
-            assign inside = 1'b1;
+            assign on_frame = 1'b1;
         end
     endgenerate
 
@@ -77,9 +77,9 @@ module dwell_scan #(
     wire by_self = alone | (finish & ~in_valid);
     wire fresh   = (begins & ~by_self) ? in_bank : bank;
 
-    assign want      = in_valid | ~inside | alone | finish;
+    assign want      = in_valid | ~on_frame | alone | finish;
     assign step      = want & credit;
-    assign in_ready  = credit & inside & ~alone;
+    assign in_ready  = credit & on_frame & ~alone;
     assign step_row  = row;
     assign step_beat = beat;
 
