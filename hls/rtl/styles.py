@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from dwell.hls.qmodel import Cast, Conv2D, Input, QModel, Relu
 from dwell.hls.rtl.chain import build_chain
+from dwell.hls.rtl.folded.dense import build_folded
 from dwell.hls.rtl.netlist import Netlist
 from dwell.hls.rtl.options import RtlOptions, Style
 from dwell.hls.rtl.stream.build import build_stream
@@ -19,6 +20,7 @@ def build(model: QModel, options: RtlOptions) -> Netlist:
     builders: Mapping[Style, Builder] = {
         "stream": build_chain if any_size(model, options) else build_stream,
         "unrolled": build_unrolled,
+        "folded": build_folded,
     }
     return builders[options.style](model, options)
 
