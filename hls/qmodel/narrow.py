@@ -17,7 +17,7 @@ from dwell.hls.qmodel.types import Codes, FixedPoint, Overflow, Tensor
 def narrow_types(model: QModel) -> Result:
     """Give each tensor (but the input), weight and cast the narrowest type that changes no code that can occur.
 
-    A cast becomes one type per channel where that saves bits. The output keeps its type.
+    A cast of one type stays one of one type. The output keeps its type.
     """
     counts = {"bits of tensors": 0, "bits of casts": 0, "bits of weights": 0}
     nodes: list[n.Node] = []
@@ -28,8 +28,10 @@ def narrow_types(model: QModel) -> Result:
             interval = model.intervals[node.inputs[0]]
             lean = _narrow_cast(node, model.tensors[node.inputs[0]].type.frac, interval.lo, interval.hi)
             channels = len(interval.lo)
-            counts["bits of casts"] += _bits(node.types, channels) - _bits(lean.types, channels)
-            node = lean
+            saved = _bits(node.types, channels) - _bits(lean.types, channels)
+            if saved > 0:
+                counts["bits of casts"] += saved
+                node = lean
         elif isinstance(node, n.Conv2D | n.Dense | n.Affine):
             old = node.weight_type
             kind = FixedPoint.holding(int(node.weight.min()), int(node.weight.max()), old.frac)
@@ -73,7 +75,8 @@ def _bits(types: tuple[FixedPoint, ...], channels: int) -> int:
 
 
 def _narrow_cast(node: n.Cast, in_frac: int, lows: tuple[int, ...], highs: tuple[int, ...]) -> n.Cast:
-    types = node.types * len(lows) if len(node.types) == 1 else node.types
+    if len(node.types) == 1:  # stays one type: hardware that takes the channels in turn casts them all alike
+        lows, highs = (min(lows),), (max(highs),)
     lean = [
         _narrow_type(
             kind,
@@ -81,17 +84,13 @@ def _narrow_cast(node: n.Cast, in_frac: int, lows: tuple[int, ...], highs: tuple
             round_int(high, in_frac - kind.frac, node.rounding),
             node.overflow,
         )
-        for kind, low, high in zip(types, lows, highs, strict=True)
+        for kind, low, high in zip(node.types, lows, highs, strict=True)
     ]
     if not any(kind.frac == node.frac and kind.width > 0 for kind in lean):
-        lean[0] = types[0] if lean[0].width == 0 else lean[0]  # all zero: something has to say which fraction
-    kinds = (lean[0],) if len(set(lean)) == 1 else tuple(lean)
-    changed = replace(node, types=kinds)
-    return (
-        changed
-        if changed.frac == node.frac and _bits(kinds, len(lows)) < _bits(node.types, len(lows))
-        else node
-    )
+        finest = max(range(len(lean)), key=lambda c: (node.types[c].width > 0, node.types[c].frac))
+        lean[finest] = node.types[finest]  # all zero: something has to say which fraction
+    changed = replace(node, types=(lean[0],) if len(set(lean)) == 1 else tuple(lean))
+    return changed if changed.frac == node.frac else node
 
 
 def _narrow_type(kind: FixedPoint, low: int, high: int, overflow: Overflow) -> FixedPoint:

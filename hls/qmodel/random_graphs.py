@@ -37,9 +37,10 @@ STYLE_NODES: dict[str, tuple[NodeKind, ...]] = {
 class GraphPlan:
     """What a random network may hold; sizes are such that its RTL simulates in seconds.
 
-    `style` picks the kinds of nodes (`STYLE_NODES`), of which `nodes` keeps those named there; `layers` is
-    (fewest, most) blocks, `frame` the longest side of an input frame, `channels` the widest last axis,
-    `width` the most bits after a cast, `products` the most multiplications of one node for one frame.
+    `style` picks the kinds of nodes (`STYLE_NODES`), of which `nodes` keeps those named there (a `Cast`
+    comes in any case where codes grow wide); `layers` is (fewest, most) blocks, `frame` the longest side of
+    an input frame, `channels` the widest last axis, `width` the most bits after a cast, `products` the most
+    multiplications of one node for one frame.
     """
 
     style: str = "unrolled"
@@ -274,6 +275,8 @@ class _Growth:
 
     def activation(self) -> None:
         kinds = [kind for kind in (n.Relu, n.Cast, n.Clip, n.LeakyRelu, n.Affine, n.Table) if self.may(kind)]
+        if not kinds:
+            return
         kind, low, high = self.pick(kinds), int(self.reached.min()), int(self.reached.max())
         many = self.shape[-1] if self.plan.per_channel and not self.often(2) else 1
         if kind is n.Relu:
