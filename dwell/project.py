@@ -9,7 +9,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import pydantic
 
@@ -45,11 +45,21 @@ class ConvertSection(Section):
     """[convert]"""
 
     backend: Literal["rtl"] = "rtl"
-    style: Literal["stream", "unrolled"] = "stream"
+    style: Literal["auto", "stream", "unrolled", "folded"] = "auto"
+    io: Literal["auto", "parallel", "stream"] = "auto"
     input_type: str | None = pydantic.Field(default=None, pattern=r"^u?fixed<\d+,-?\d+>$")
+    output: Literal["logits", "class", "probabilities"] = "logits"
     clock_mhz: float = pydantic.Field(default=100.0, gt=0, le=1000)
     latency_cutoff: float = pydantic.Field(default=4.0, gt=0, description="adder levels in a pipeline stage")
     max_width: int = pydantic.Field(default=256, ge=16, le=8192)
+    pixels_per_clock: Literal[1, 2, 4, 8, 16, 32] = 1
+    reuse: Annotated[int, pydantic.Field(ge=1)] | dict[str, Annotated[int, pydantic.Field(ge=1)]] = (
+        pydantic.Field(
+            default=1, description="how often a multiplier is used for one result, for all layers or by name"
+        )
+    )
+    multiplier: Literal["auto", "dsp", "lut"] = "auto"
+    reload: bool = pydantic.Field(default=False, description="folded weights writable over AXI4-Lite")
 
 
 class SimulateSection(Section):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dwell.errors import ConfigError, NotBuiltYetError, nearest
+from dwell.errors import ConfigError, nearest
 from dwell.hls.qmodel import FixedPoint
 
 RTL = "rtl"
 HLS4ML = "hls4ml"
-BACKENDS = (RTL, HLS4ML)
-_LATER = ("finn",)
+FINN = "finn"
+BACKENDS = (RTL, HLS4ML, FINN)
 
 
 def parse_input_type(text: str | None) -> FixedPoint | None:
@@ -17,10 +17,7 @@ def parse_input_type(text: str | None) -> FixedPoint | None:
 
 
 def check_backend(name: str) -> str:
-    """The name of a back end that is there. Raises `NotBuiltYetError` or `ConfigError`."""
-    if name in _LATER:
-        hint = f"use --backend {RTL} or --backend {HLS4ML}"
-        raise NotBuiltYetError(f"the back end '{name}' is not built yet", hint=hint, place="--backend")
+    """The name of a back end that is there. Raises `ConfigError`."""
     if name not in BACKENDS:
         raise ConfigError(f"there is no back end '{name}'", hint=nearest(name, BACKENDS), place="--backend")
     return name

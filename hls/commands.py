@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from dwell.artifact import write_atomic_dir, write_rung
-from dwell.errors import ConfigError, NotBuiltYetError
-from dwell.hls.backends import HLS4ML, check_backend, parse_input_type
+from dwell.errors import ConfigError
+from dwell.hls.backends import FINN, HLS4ML, check_backend, parse_input_type
+from dwell.hls.choices import choose_io, rtl_options
 from dwell.hls.commands_synth import synthesize as synthesize
+from dwell.hls.convert import Converted, read_network
+from dwell.hls.fit import check_fit
 from dwell.hls.frontends.network import QuantizedNetwork, network_from_artifact, network_from_file
-from dwell.hls.gate import climb
 from dwell.hls.qmodel import QModel
-from dwell.hls.rtl import RtlOptions, write_design
+from dwell.hls.rtl import write_design
 from dwell.hls.rtl.names import identifier
-from dwell.hls.synthesis import load_board
+from dwell.hls.synthesis import BoardLike, load_board
 
 _CLOCK_MHZ = 100.0
 
@@ -23,34 +25,29 @@ _CLOCK_MHZ = 100.0
 def convert(args: Mapping[str, Any]) -> dict[str, Any]:
     """`dwell convert`: one model file to a design, or to an hls4ml project.
 
-    `args`: `model`, `backend`, `board`, `io` (parallel or stream), `reuse`, `input_type`, `out`. Gives
-    `backend`, `latency_cycles`, `ii_cycles`, `layers` and `design` (the folder). The network climbs rung 2 on
-    frames made up for it before anything is written.
+    `args`: `model`, `backend`, `board`, `input_type`, `output` (logits, class or probabilities), `out`, and what
+    `dwell.hls.choices.rtl_options` takes. Gives `backend`, `latency_cycles`, `ii_cycles`, `layers`, `design` (the
+    folder), `notes` and `rungs`. The network climbs rung 2 on frames made up for it before anything is written.
     """
     backend = check_backend(str(args["backend"]))
     board = load_board(str(args.get("board") or "pynq-z2"))
-    io, reuse = str(args.get("io") or "stream"), int(args.get("reuse") or 1)
-    if reuse != 1:
-        raise NotBuiltYetError(
-            f"multipliers used {reuse} times over are not built yet",
-            hint="leave --reuse out",
-            place="--reuse",
-        )
     out = Path(str(args["out"]))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(
             f"{out} exists and is not empty", hint="name a new folder with --out", place=str(out)
         )
     network = _network(Path(str(args["model"])), args.get("input_type"))
-    reading = network.reading(identifier(network.path.stem))
-    model, rung = reading.model, climb(reading, network)
+    made = read_network(network, identifier(network.path.stem), output=str(args.get("output") or "logits"))
     with write_atomic_dir(out) as folder:
         if backend == HLS4ML:
-            result = _hls4ml(model, network, io, board.part, folder)
+            result = _hls4ml(made.source, network, args, board.part, folder)
+        elif backend == FINN:
+            result = _finn(made.source, network, board, folder)
         else:
-            result = _rtl(model, io, board.name, folder)
-        write_rung(folder, rung)
-    return {"backend": backend, **result, "design": str(out), "rungs": {"2": rung["compared"]}}
+            result = _rtl(made, args, board, folder)
+        write_rung(folder, made.rung)
+    said = {"design": str(out), "rungs": {"2": made.rung["compared"]}}
+    return {"backend": backend, **result, **said}
 
 
 def _network(path: Path, input_type: object) -> QuantizedNetwork:
@@ -58,20 +55,45 @@ def _network(path: Path, input_type: object) -> QuantizedNetwork:
     return network_from_artifact(path, kind) if path.is_dir() else network_from_file(path, kind)
 
 
-def _rtl(model: QModel, io: str, board: str, folder: Path) -> dict[str, Any]:
-    style: Any = {"stream": "stream", "parallel": "unrolled"}[io]
-    design = write_design(model, RtlOptions(style=style, clock_mhz=_CLOCK_MHZ, board=board), folder)
+def _rtl(made: Converted, args: Mapping[str, Any], board: BoardLike, folder: Path) -> dict[str, Any]:
+    options = rtl_options(made.model, args, board.name)
+    estimated = check_fit(made.model, options, board)
+    design = write_design(made.model, options, folder)
     return {
+        "style": design.style,
         "latency_cycles": design.latency_cycles,
         "ii_cycles": design.ii_cycles,
         "layers": [dict(layer) for layer in design.layers],
+        "estimate": estimated.to_json(),
+        "notes": [*made.model.notes, *made.simplified],
     }
 
 
-def _hls4ml(model: QModel, network: QuantizedNetwork, io: str, part: str, folder: Path) -> dict[str, Any]:
+def _finn(model: QModel, network: QuantizedNetwork, board: BoardLike, folder: Path) -> dict[str, Any]:
+    import tempfile
+
+    from dwell.hls.finn.convert import FinnOptions
+    from dwell.hls.finn.convert import convert as through_finn
+
+    options = FinnOptions(part=board.part, board=board.name, clock_mhz=_CLOCK_MHZ)
+    with tempfile.TemporaryDirectory(prefix="dwell-finn-") as work:
+        design = through_finn(network.path, model, options, folder, Path(work))
+    return {
+        "style": design.style,
+        "latency_cycles": design.latency_cycles,
+        "ii_cycles": design.ii_cycles,
+        "layers": [dict(layer) for layer in design.layers],
+        "notes": list(model.notes),
+    }
+
+
+def _hls4ml(
+    model: QModel, network: QuantizedNetwork, args: Mapping[str, Any], part: str, folder: Path
+) -> dict[str, Any]:
     """The Vitis project alone. Latency and II are known only after Vitis HLS has run: null, not a guess."""
     from dwell.hls.hls4ml.project import ProjectOptions, write_project
 
+    io = choose_io(model, str(args.get("io") or "auto"))
     options = ProjectOptions(name=model.name, part=part, clock_mhz=_CLOCK_MHZ, io_type=f"io_{io}")
     graph = write_project(model, network, options, folder)
     layers = [
@@ -82,4 +104,4 @@ def _hls4ml(model: QModel, network: QuantizedNetwork, io: str, part: str, folder
         }
         for layer in graph.get_layers()
     ]
-    return {"latency_cycles": None, "ii_cycles": None, "layers": layers}
+    return {"latency_cycles": None, "ii_cycles": None, "layers": layers, "notes": list(model.notes)}

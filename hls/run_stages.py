@@ -10,9 +10,11 @@ from typing import Any
 
 from dwell.artifact import write_rung
 from dwell.hls.backends import parse_input_type
+from dwell.hls.choices import rtl_options
+from dwell.hls.convert import read_network
 from dwell.hls.design import Design
+from dwell.hls.fit import check_fit
 from dwell.hls.frontends.network import network_from_artifact
-from dwell.hls.gate import climb
 from dwell.hls.synthesis import load_board
 from dwell.stage import StageContext
 
@@ -22,25 +24,19 @@ EMULATED_WINDOWS = 10_000
 
 def run_convert(ctx: StageContext) -> Mapping[str, Any]:
     """The quantized network becomes an integer graph, climbs rung 2, and becomes a design."""
-    from dwell.hls.rtl import RtlOptions, write_design
+    from dwell.hls.rtl import write_design
 
     params = ctx.params
-    ctx.progress(0.05, "reading the network")
+    ctx.progress(0.05, "reading the network; rung 2: codes at every quantizer")
     network = network_from_artifact(ctx.inputs["quantize"], parse_input_type(params.get("input_type")))
-    reading = network.reading(str(params["name"]))
-    model = reading.model
-    for note in model.notes:
+    made = read_network(network, str(params["name"]), output=str(params.get("output") or "logits"))
+    model, rung = made.model, made.rung
+    for note in (*model.notes, *made.simplified):
         ctx.log.info("%s", note)
-    ctx.progress(0.3, "rung 2: codes at every quantizer")
-    rung = climb(reading, network)
     ctx.progress(0.6, "Verilog")
-    options = RtlOptions(
-        style=params["style"],
-        latency_cutoff=float(params["latency_cutoff"]),
-        max_width=int(params["max_width"]),
-        clock_mhz=float(params["clock_mhz"]),
-        board=str(params["board"]),
-    )
+    board = load_board(str(params["board"]))
+    options = rtl_options(model, params, board.name)
+    check_fit(model, options, board)
     design = write_design(model, options, ctx.out)
     write_rung(ctx.out, rung)
     return {

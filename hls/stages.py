@@ -13,11 +13,17 @@ def _convert_params(project: Project) -> dict[str, Any]:
     return {
         "name": project.name,
         "backend": chosen.backend,
-        "style": chosen.style,
+        "style": None if chosen.style == "auto" else chosen.style,
+        "io": chosen.io,
         "input_type": chosen.input_type,
+        "output": chosen.output,
         "clock_mhz": chosen.clock_mhz,
         "latency_cutoff": chosen.latency_cutoff,
         "max_width": chosen.max_width,
+        "pixels_per_clock": chosen.pixels_per_clock,
+        "reuse": chosen.reuse,
+        "multiplier": chosen.multiplier,
+        "reload": chosen.reload,
         "board": project.board.name,
     }
 
@@ -37,7 +43,10 @@ CONVERT = Stage(
     run="dwell.hls.run_stages:run_convert",
     code=(
         "dwell.hls.backends",
+        "dwell.hls.choices",
+        "dwell.hls.convert",
         "dwell.hls.design",
+        "dwell.hls.fit",
         "dwell.hls.frontends",
         "dwell.hls.gate",
         "dwell.hls.qmodel",

@@ -15,10 +15,35 @@ from dwell.progress import reporter
 
 
 class Io(StrEnum):
-    """How values enter a design: all at once, or one pixel a beat."""
+    """How values enter a design: all at once, or pixel by pixel; by itself, as the network's kind has it."""
 
+    AUTO = "auto"
     PARALLEL = "parallel"
     STREAM = "stream"
+
+
+class Style(StrEnum):
+    """How a design computes: an adder for every product, a stream of pixels, or multipliers used again."""
+
+    UNROLLED = "unrolled"
+    STREAM = "stream"
+    FOLDED = "folded"
+
+
+class Multiplier(StrEnum):
+    """What a folded layer multiplies with."""
+
+    AUTO = "auto"
+    DSP = "dsp"
+    LUT = "lut"
+
+
+class Output(StrEnum):
+    """What comes out of a design."""
+
+    LOGITS = "logits"
+    CLASS = "class"
+    PROBABILITIES = "probabilities"
 
 
 class Level(StrEnum):
@@ -63,15 +88,34 @@ def call(name: str, function: str, args: dict[str, Any], *, json: bool, also: tu
 
 
 def convert_command(
-    model: Annotated[Path, typer.Argument(help="A QONNX or Keras file.")],
+    model: Annotated[Path, typer.Argument(help="A QONNX (.onnx) or Keras (.keras, .h5) file.")],
     backend: Annotated[str, typer.Option(help="Which back end makes the design.")],
     out: Annotated[Path, typer.Option(help="The folder of the design.")],
     board: Annotated[str, typer.Option(help="The board it is meant for.")] = "pynq-z2",
-    io: Annotated[Io, typer.Option(help="One pixel a beat, or all inputs at once.")] = Io.STREAM,
-    reuse: Annotated[int, typer.Option(min=1, help="How often a multiplier is used for one result.")] = 1,
+    io: Annotated[Io, typer.Option(help="Pixel by pixel, or all inputs at once.")] = Io.AUTO,
+    style: Annotated[
+        Style | None, typer.Option(help="How it computes; by default as io and reuse say.")
+    ] = None,
+    reuse: Annotated[
+        str,
+        typer.Option(
+            metavar="R|NAME=R,…",
+            help="How often a multiplier is used for one result, for all layers or by name.",
+        ),
+    ] = "1",
     input_type: Annotated[
         str | None, typer.Option(metavar="T", help="The input's type, such as ufixed<8,0>.")
     ] = None,
+    output: Annotated[Output, typer.Option(help="What comes out.")] = Output.LOGITS,
+    pixels_per_clock: Annotated[
+        int, typer.Option(metavar="N", help="Pixels a streaming design takes in a clock: 1, 2, 4, … 32.")
+    ] = 1,
+    multiplier: Annotated[
+        Multiplier, typer.Option(help="What folded layers multiply with.")
+    ] = Multiplier.AUTO,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Make folded weights writable over AXI4-Lite.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Convert one model file to a design."""
@@ -80,8 +124,13 @@ def convert_command(
         "backend": backend,
         "board": board,
         "io": io.value,
+        "style": None if style is None else style.value,
         "reuse": reuse,
         "input_type": input_type,
+        "output": output.value,
+        "pixels_per_clock": pixels_per_clock,
+        "multiplier": multiplier.value,
+        "reload": reload,
         "out": str(out.expanduser().resolve()),
     }
     call("convert", "dwell.hls.commands:convert", args, json=json)

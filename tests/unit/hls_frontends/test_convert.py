@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dwell.errors import ConfigError, NotBuiltYetError, UnsupportedLayerError, VerificationError
+from dwell.errors import ConfigError, UnsupportedLayerError, VerificationError
 from dwell.hls.commands import convert
 from dwell.hls.design import Design
 from dwell.hls.frontends.qonnx import read_qonnx
@@ -51,10 +51,18 @@ def test_a_file_becomes_an_hls4ml_project(brevitas_file: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("changed", "kind", "words"),
     [
-        ({"backend": "finn"}, NotBuiltYetError, "'finn' is not built yet"),
         ({"backend": "vhdl"}, ConfigError, "no back end 'vhdl'"),
         ({"board": "pynq-z9"}, ConfigError, "pynq-z9"),
-        ({"reuse": 4}, NotBuiltYetError, "used 4 times over"),
+        ({"reuse": "0"}, ConfigError, "'0' is no reuse factor"),
+        ({"reuse": "conv1=2,conv9=4"}, ConfigError, "no layer 'conv9' to reuse"),
+        ({"style": "unrolled", "reuse": "4"}, ConfigError, "nothing to use twice"),
+        ({"style": "systolic"}, ConfigError, "style 'systolic' is not known"),
+        ({"io": "serial"}, ConfigError, "--io 'serial' is not known"),
+        ({"io": "parallel", "pixels_per_clock": 4}, ConfigError, "takes no pixels"),
+        ({"pixels_per_clock": 3}, ConfigError, "3 pixels a clock"),
+        ({"io": "parallel", "reload": True}, ConfigError, "cannot be reloaded"),
+        ({"output": "loudest"}, ConfigError, "output 'loudest' is not known"),
+        ({"output": "class"}, ConfigError, "one output, and so no class"),
         ({"input_type": "int8"}, ConfigError, "'int8' is not a fixed-point type"),
         ({"input_type": "ufixed<6,0>"}, ConfigError, "quantizes its input to ufixed<8,0>"),
     ],
