@@ -14,7 +14,14 @@ from dwell.hls.qmodel import Conv2D, Dense, FixedPoint, Overflow, Pooling, QMode
 from dwell.hls.qmodel import nodes as n
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.factors import signed_digits
-from dwell.hls.qmodel.random_models import STYLE_NODES, GraphPlan, models, random_model
+from dwell.hls.qmodel.random_models import (
+    STYLE_NODES,
+    GraphPlan,
+    RandomFamily,
+    models,
+    random_conv_model,
+    random_model,
+)
 from dwell.hls.qmodel.simplify import (
     PASSES,
     Report,
@@ -74,6 +81,19 @@ def test_random_networks_keep_their_function(style: str) -> None:
         assert simplify(after)[1] == ()
 
     check()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 5), st.integers(0, 5))
+def test_frames_of_any_size_give_the_same(seed: int, rows: int, columns: int) -> None:
+    model = random_conv_model(seed, RandomFamily(dilations=(1, 2), strides=(1, 2), input_channels=2))
+    after, _ = simplify(model)
+    assert after.fully_convolutional
+    assert (after.window, after.stride) == (model.window, model.stride)
+    shape = (3, model.window[0] + rows, model.window[1] + columns, 2)
+    codes = np.random.default_rng(seed).integers(0, 256, shape)
+    codes = np.clip(codes, *(int(v[0]) for v in model.value_range(model.input)))
+    assert np.array_equal(model.run_codes(codes), after.run_codes(codes))
 
 
 @pytest.mark.slow
