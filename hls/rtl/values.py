@@ -45,6 +45,8 @@ class Value:
 
 def summed(signal: Signal, constant: int, frac: int) -> Value:
     """A sum with a constant still to add; factors of two of the constant go into its binary point."""
+    if signal.range.lo == signal.range.hi == 0:  # zero has any binary point: the constant's, not a finer one
+        signal = Signal(signal.node, Range(0, 0, min(frac, signal.range.frac)))
     while constant and constant % 2 == 0 and frac > signal.range.frac:
         constant, frac = constant // 2, frac - 1
     return Value(signal, constant, frac, summed=True)
