@@ -12,6 +12,7 @@ from dwell.hls.backends import FINN, HLS4ML, check_backend, parse_input_type
 from dwell.hls.choices import choose_io, rtl_options
 from dwell.hls.commands_synth import synthesize as synthesize
 from dwell.hls.convert import Converted, read_network
+from dwell.hls.finn.golden import READ_WITH
 from dwell.hls.fit import check_fit
 from dwell.hls.frontends.network import QuantizedNetwork, network_from_artifact, network_from_file
 from dwell.hls.qmodel import QModel
@@ -36,13 +37,15 @@ def convert(args: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(
             f"{out} exists and is not empty", hint="name a new folder with --out", place=str(out)
         )
-    network = _network(Path(str(args["model"])), args.get("input_type"))
+    # FINN's design begins at the first quantizer: the type that the frames are read with does not show in it
+    input_type = args.get("input_type") or (READ_WITH if backend == FINN else None)
+    network = _network(Path(str(args["model"])), input_type)
     made = read_network(network, identifier(network.path.stem), output=str(args.get("output") or "logits"))
     with write_atomic_dir(out) as folder:
         if backend == HLS4ML:
             result = _hls4ml(made.source, network, args, board.part, folder)
         elif backend == FINN:
-            result = _finn(made.source, network, board, folder)
+            result = _finn(made.source, network, args, board, folder)
         else:
             result = _rtl(made, args, board, folder)
         write_rung(folder, made.rung)
@@ -69,13 +72,23 @@ def _rtl(made: Converted, args: Mapping[str, Any], board: BoardLike, folder: Pat
     }
 
 
-def _finn(model: QModel, network: QuantizedNetwork, board: BoardLike, folder: Path) -> dict[str, Any]:
+def _finn(
+    model: QModel, network: QuantizedNetwork, args: Mapping[str, Any], board: BoardLike, folder: Path
+) -> dict[str, Any]:
+    """Through FINN+, in its own environment: a stitched design in RTL."""
     import tempfile
 
-    from dwell.hls.finn.convert import FinnOptions
+    from dwell.hls.finn.convert import DEFAULT_FPS, FinnOptions
     from dwell.hls.finn.convert import convert as through_finn
 
-    options = FinnOptions(part=board.part, board=board.name, clock_mhz=_CLOCK_MHZ)
+    folding = args.get("folding")
+    options = FinnOptions(
+        part=board.part,
+        board=board.name,
+        clock_mhz=_CLOCK_MHZ,
+        target_fps=int(args.get("target_fps") or DEFAULT_FPS),
+        folding=Path(str(folding)) if folding else None,
+    )
     with tempfile.TemporaryDirectory(prefix="dwell-finn-") as work:
         design = through_finn(network.path, model, options, folder, Path(work))
     return {
@@ -83,7 +96,8 @@ def _finn(model: QModel, network: QuantizedNetwork, board: BoardLike, folder: Pa
         "latency_cycles": design.latency_cycles,
         "ii_cycles": design.ii_cycles,
         "layers": [dict(layer) for layer in design.layers],
-        "notes": list(model.notes),
+        "frame_cycles": design.frame_cycles,
+        "notes": [*model.notes, *design.notes],
     }
 
 

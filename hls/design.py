@@ -73,6 +73,7 @@ class Design:
     layers: tuple[Mapping[str, Any], ...]
     provenance: Mapping[str, str]
     weights: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
     edited: tuple[str, ...] = ()
 
     @property
@@ -201,5 +202,6 @@ def _parse(folder: Path, body: Mapping[str, Any], edited: tuple[str, ...]) -> De
         layers=tuple(body["layers"]),
         provenance=dict(body["provenance"]),
         weights=body["weights"],
+        notes=tuple(str(note) for note in body.get("notes", ())),
         edited=edited,
     )

@@ -116,6 +116,10 @@ def convert_command(
     reload: Annotated[
         bool, typer.Option("--reload", help="Make folded weights writable over AXI4-Lite.")
     ] = False,
+    target_fps: Annotated[
+        int | None, typer.Option(min=1, help="Back end finn: frames a second that decide its folds.")
+    ] = None,
+    folding: Annotated[Path | None, typer.Option(help="Back end finn: a file of folds by layer.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Convert one model file to a design."""
@@ -131,6 +135,8 @@ def convert_command(
         "pixels_per_clock": pixels_per_clock,
         "multiplier": multiplier.value,
         "reload": reload,
+        "target_fps": target_fps,
+        "folding": None if folding is None else existing(folding, "folding file"),
         "out": str(out.expanduser().resolve()),
     }
     call("convert", "dwell.hls.commands:convert", args, json=json)

@@ -18,6 +18,7 @@ from dwell.errors import VerificationError
 from dwell.hls.design import Design
 from dwell.hls.finn import sizing
 from dwell.hls.finn.flatten import rewrite
+from dwell.hls.finn.golden import from_first_quantizer
 from dwell.hls.finn.sizing import Frame, Sizes
 from dwell.hls.finn.top import Core, Outside, print_core, print_outside
 from dwell.hls.qmodel import Codes, FixedPoint, QModel
@@ -28,6 +29,7 @@ from dwell.hls.rtl.write import all_modules, library_files, write_netlist
 from dwell.progress import Reporter, reporter
 
 ENVIRONMENT = "finn"
+DEFAULT_FPS = 100_000
 #: Frames at full speed on which latency and interval are measured.
 MEASURED_FRAMES = 24
 
@@ -39,7 +41,7 @@ class FinnOptions:
     part: str
     board: str
     clock_mhz: float = 100.0
-    target_fps: int = 100_000
+    target_fps: int = DEFAULT_FPS
     folding: Path | None = None
 
 
@@ -57,9 +59,9 @@ class _Made:
 def convert(network: Path, model: QModel, options: FinnOptions, out: Path, work: Path) -> Design:
     """Write the design directory `out`; `work` is an empty folder whose checkpoints and reports are worth keeping.
 
-    `model` is the golden model of the same network. Raises `UnsupportedLayerError` for a layer that FINN has
-    not in RTL, `ConfigError` for a bad folding file or network, `VerificationError` where FINN's integers are
-    not the model's, `ToolNotFoundError` without the environment `finn`.
+    `model` is the integer graph of the same network, as the door reads it. Raises `UnsupportedLayerError`
+    for a layer that FINN has not in RTL, `ConfigError` for a bad folding file or network,
+    `VerificationError` where FINN's integers are not the model's, `ToolNotFoundError` without FINN+.
     """
     with reporter(quiet=True) as report:
         made = _generate(network, model, options, work, report)
@@ -67,7 +69,9 @@ def convert(network: Path, model: QModel, options: FinnOptions, out: Path, work:
         sizes = _size(made, work, report)
         net = _netlist(made, sizes, options, work, report)
     rtl = RtlOptions(style="folded", clock_mhz=options.clock_mhz, board=options.board)
-    design = write_netlist(model, net, rtl, out, backend="finn", tools={"finn-plus": made.result["version"]})
+    design = write_netlist(
+        made.model, net, rtl, out, backend="finn", tools={"finn-plus": made.result["version"]}
+    )
     for part in ("checkpoints", "report"):
         shutil.copytree(work / part, out / "finn" / part)
     return design
@@ -92,8 +96,9 @@ def _generate(network: Path, model: QModel, options: FinnOptions, work: Path, re
     frame = Frame(sides[0][0], sides[0][1], sides[1][0], sides[1][1])
     verilog = sorted((work / "sources").glob("*.sv"), key=lambda p: (not p.stem.endswith("_pkg"), p.name))
     sources = (*verilog, *sorted((work / "sources").glob("*.v")))
-    _check_ports(model, ports)
-    return _Made(result, core, sources, frame, model)
+    golden = from_first_quantizer(model, float(result["input_scale"]), float(result["input_offset"]))
+    _check_ports(golden, ports)
+    return _Made(result, core, sources, frame, golden)
 
 
 def _check_ports(model: QModel, ports: Mapping[str, Any]) -> None:

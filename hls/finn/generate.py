@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwell.errors import VerificationError
+from dwell.errors import UnsupportedLayerError, VerificationError
 from dwell.hls.finn import graph, rules
 from dwell.hls.finn.novivado import VERSION, prepare
 from dwell.hls.finn.stitch import stitch
@@ -39,7 +39,8 @@ def generate(args: Mapping[str, Any]) -> dict[str, Any]:
     source = graph.load(Path(args["model"]))
     model = graph.run_steps(source, graph.STEPS_TO_INTEGERS, config, kept)
     ends = graph.cut(model)
-    frames = _frames(source, ends)
+    scale, offset = _input_scale(source)
+    frames = _frames(source, scale, offset, ends)
     model = graph.run_steps(model, graph.STEPS_TO_LAYERS, config, kept)
     model = graph.specialize(model, config, kept)
     model, remarks = graph.fold(model, asked, config, kept)
@@ -52,8 +53,8 @@ def generate(args: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "version": VERSION,
         "remarks": remarks,
-        "scale": list(ends.scale),
-        "offset": list(ends.offset),
+        "input_scale": scale,
+        "input_offset": offset,
         "estimates": dict(graph.estimates(out)),
         "layers": [_layer(node) for node in model.graph.node],
         "ports": _ports(model),
@@ -61,11 +62,44 @@ def generate(args: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _frames(source: Any, ends: graph.Ends) -> Floats:
-    """Frames whose values spread over the thresholds of the input."""
+def _first_quantizer(source: Any) -> Any:
+    return next(
+        n for n in source.graph.node if n.op_type == "Quant" and source.get_initializer(n.input[0]) is None
+    )
+
+
+def _input_scale(source: Any) -> tuple[float, float]:
+    """Scale and offset of the first quantizer's codes in the units of the frames.
+
+    What lies between them is one factor and one offset for all pixels. Raises `UnsupportedLayerError` if not.
+    """
+    from qonnx.core import onnx_exec
+
+    name, shape = source.graph.input[0].name, source.get_tensor_shape(source.graph.input[0].name)
+    quantizer = _first_quantizer(source)
+    seen = []
+    for value in (0.0, 1.0):
+        fed = {name: np.full(shape, value, dtype=np.float32)}
+        context = onnx_exec.execute_onnx(source, fed, return_full_exec_context=True)
+        seen.append(np.unique(np.asarray(context[quantizer.input[0]], dtype=np.float64)))
+    if any(len(values) != 1 for values in seen) or seen[1][0] == seen[0][0]:
+        raise UnsupportedLayerError(
+            quantizer.name, "Quant", rules.RTL_LAYERS, reason="pixels are scaled one by one before it",
+            hint="scale all pixels alike before the first quantizer",
+        )  # fmt: skip
+    step = float(np.asarray(source.get_initializer(quantizer.input[1])).reshape(-1)[0])
+    factor, base = float(seen[1][0] - seen[0][0]), float(seen[0][0])
+    return step / factor, -base / factor
+
+
+def _frames(source: Any, scale: float, offset: float, ends: graph.Ends) -> Floats:
+    """Frames whose values spread over all codes of the input, and a little beyond."""
     shape = tuple(source.get_tensor_shape(source.graph.input[0].name))
+    levels = ends.thresholds.shape[-1] + 1
+    low = ends.input_bias if ends.input_scale > 0 else -levels
     rng = np.random.default_rng(0)
-    return np.asarray(rng.random((EXECUTED_FRAMES, *shape[1:])), dtype=np.float32)
+    codes = rng.uniform(low - 0.7, low + levels - 0.3, (EXECUTED_FRAMES, *shape[1:]))
+    return np.asarray(codes * scale + offset, dtype=np.float32)
 
 
 def _converters(model: Any, part: str) -> Any:
@@ -116,9 +150,7 @@ def _codes(source: Any, frame: Floats, ends: graph.Ends, shape: tuple[int, ...])
     """What the first quantizer of the network gives for a frame, as the design takes it (channels last)."""
     from qonnx.core import onnx_exec
 
-    quantizer = next(
-        n for n in source.graph.node if n.op_type == "Quant" and source.get_initializer(n.input[0]) is None
-    )
+    quantizer = _first_quantizer(source)
     context = onnx_exec.execute_onnx(
         source, {source.graph.input[0].name: frame}, return_full_exec_context=True
     )

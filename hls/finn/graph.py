@@ -101,6 +101,7 @@ def cut(model: Any) -> Ends:
             hint="put a QuantIdentity before the first layer",
         )
     rules.check_ends(nodes[:entry], nodes[final + 1 :])
+    rules.check_streamlined(model)
     ends = _ends(model, nodes[entry], nodes[final + 1 :])
     for node in nodes[: entry + 1] + nodes[final + 1 :]:
         model.graph.node.remove(node)

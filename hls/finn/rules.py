@@ -52,6 +52,13 @@ def check_qonnx(model: Any, path: Path) -> None:
         raise ConfigError(f"{path.name}: the input has no fixed shape", hint="export with one frame")
 
 
+def check_streamlined(model: Any) -> None:
+    """Raise `UnsupportedLayerError` for activations of one bit, which FINN's RTL matrix unit does not take."""
+    for node in model.graph.node:
+        if node.op_type == "MultiThreshold":
+            _check_width(node, "activations", model.get_tensor_datatype(node.output[0]))
+
+
 def check_ends(head: Sequence[Any], tail: Sequence[Any]) -> None:
     """Raise `UnsupportedLayerError` where something before the first thresholds, or after the last product,
     is not a change of shape or scale that the host can undo."""

@@ -96,10 +96,10 @@ def stitch(model: Any, sources: Path) -> Stitched:
         _join_layers(model, node, nets)
     for name, file in files.items():
         shutil.copyfile(file, sources / name)
+    ends = [nets.root(_end(model, side)) for side in ("in", "out")]  # known, though they join nothing
     links, names = _links(model, nets)
     cells = tuple(_cell(*one, files, sources, nets, names) for one in made)
-    entry, final = _end(model, nets, names, "in"), _end(model, nets, names, "out")
-    return Stitched(cells, links, entry, final, tuple(sorted(files)))
+    return Stitched(cells, links, names[ends[0]], names[ends[1]], tuple(sorted(files)))
 
 
 def _obey(
@@ -163,11 +163,11 @@ def _links(model: Any, nets: _Nets) -> tuple[tuple[Link, ...], dict[str, str]]:
     return tuple(Link(names[net], bits[net], tuple(layers[net])) for net in layers), names
 
 
-def _end(model: Any, nets: _Nets, names: Mapping[str, str], side: str) -> str:
+def _end(model: Any, side: str) -> str:
+    """The interface pin at one end of the graph."""
     tensor = model.graph.input[0].name if side == "in" else model.graph.output[0].name
     node = model.find_consumers(tensor)[0] if side == "in" else model.find_producer(tensor)
-    pin, _ = _pin(node, "s_axis" if side == "in" else "m_axis", 0)
-    return names[nets.root(pin)]
+    return _pin(node, "s_axis" if side == "in" else "m_axis", 0)[0]
 
 
 def _cell(

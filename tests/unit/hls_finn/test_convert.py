@@ -1,0 +1,124 @@
+"""Networks through FINN+: its layers in RTL against the golden model, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import finn_networks
+import numpy as np
+import pytest
+import torch
+
+from dwell.commands import run_command
+from dwell.environments.locate import locate
+from dwell.environments.lock import read_lock
+from dwell.errors import ConfigError, UnsupportedLayerError, VerificationError
+from dwell.hls.finn.convert import FinnOptions, convert
+from dwell.hls.frontends.network import network_from_file
+from dwell.hls.qmodel import FixedPoint
+from dwell.progress import reporter
+
+pytestmark = pytest.mark.skipif(
+    not locate(read_lock("finn")).ready, reason="environment finn: dwell env sync finn"
+)
+PART = "xc7z020clg400-1"
+
+
+def generate(network: Path, out: Path, **more: Any) -> dict[str, Any]:
+    args = {"model": str(network), "out": str(out), "part": PART, "clock_mhz": 100.0, "target_fps": 200_000}
+    with reporter(quiet=True) as report:
+        return run_command(
+            "finn", "dwell.hls.finn.generate:generate", args | more, report, environment="finn"
+        )
+
+
+@pytest.fixture(scope="module")
+def strided(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finn_networks.export(finn_networks.strided_cnn(), tmp_path_factory.mktemp("cnn") / "cnn.onnx")
+
+
+def test_execution_in_python_is_the_network(strided: Path, tmp_path: Path) -> None:
+    made = generate(strided, tmp_path / "out")
+    assert made["execution"]["largest_difference"] <= 1e-5
+    assert [layer["kind"] for layer in made["layers"]].count("MVAU_rtl") == 3
+    assert made["ports"]["input"]["width"] == 4
+    assert sorted(p.name for p in (tmp_path / "out" / "checkpoints").iterdir())[0].startswith("final")
+
+
+@pytest.mark.rtl
+@pytest.mark.slow
+def test_a_strided_network_becomes_a_design(strided: Path, tmp_path: Path) -> None:
+    model = network_from_file(strided, None).reading("cnn").model
+    work = tmp_path / "work"
+    work.mkdir()
+    options = FinnOptions(PART, "pynq-z2", target_fps=200_000)
+    design = convert(strided, model, options, tmp_path / "design", work)
+    estimate = json.loads((tmp_path / "design/finn/report/estimate_network_performance.json").read_text())
+    assert design.frame_cycles <= 1.05 * estimate["max_cycles"]
+    assert design.backend == "finn"
+    assert design.qmodel().tensors[design.qmodel().input].type == FixedPoint(True, 4, 0)
+
+
+@pytest.mark.parametrize(
+    ("network", "layer", "remedy"),
+    [
+        (finn_networks.pooled, "Pool", "stride"),
+        (finn_networks.binary_activations, "1 bit", "2 bits"),
+        (finn_networks.wide_weights, "7-series", "narrow_range"),
+    ],
+)
+@pytest.mark.slow
+def test_what_needs_hls_is_refused_by_name(
+    network: Callable[[], torch.nn.Module], layer: str, remedy: str, tmp_path: Path
+) -> None:
+    path = finn_networks.export(network(), tmp_path / "net.onnx")
+    with pytest.raises(UnsupportedLayerError, match=layer) as caught:
+        generate(path, tmp_path / "out")
+    assert remedy in caught.value.hint
+
+
+@pytest.mark.slow
+def test_a_fold_that_does_not_divide(strided: Path, tmp_path: Path) -> None:
+    folding = tmp_path / "folding.json"
+    folding.write_text(json.dumps({"Defaults": {}, "MVAU_rtl_0": {"PE": 3, "SIMD": 3}}))
+    with pytest.raises(ConfigError, match="PE=3, which does not divide 4"):
+        generate(strided, tmp_path / "out", folding=str(folding))
+
+
+@pytest.mark.slow
+def test_a_fold_that_loses_data_is_changed(strided: Path, tmp_path: Path) -> None:
+    folding = tmp_path / "folding.json"
+    folding.write_text(json.dumps({"Defaults": {}, "MVAU_rtl_0": {"PE": 1, "SIMD": 9}}))
+    made = generate(strided, tmp_path / "out", folding=str(folding))
+    assert made["remarks"] == [
+        "MVAU_rtl_0: SIMD 9 made 3, for with SIMD = MW the library's output queue can overflow"
+    ]
+
+
+def test_a_file_that_is_not_qonnx(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        generate(path, tmp_path / "out")
+
+
+def test_integers_that_differ_are_noticed(strided: Path, tmp_path: Path) -> None:
+    from dwell.hls.finn import convert as room
+
+    out = tmp_path / "out"
+    made = generate(strided, out)
+    model = network_from_file(strided, None).reading("cnn").model
+    golden = room.from_first_quantizer(model, made["input_scale"], made["input_offset"])
+    core = room.Core.from_json(json.loads((out / "stitched.json").read_text()))
+    whole = room._Made(made, core, (), room.Frame(1, 1, 1, 1), golden)
+    room._check_integers(whole, out)
+    with np.load(out / "frames.npz") as arrays:
+        changed = dict(arrays)
+    changed["y"][1].flat[0] += 1
+    np.savez(out / "frames.npz", **changed)
+    with pytest.raises(VerificationError) as caught:
+        room._check_integers(whole, out)
+    assert caught.value.first_mismatch["frame"] == 1
