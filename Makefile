@@ -31,7 +31,7 @@ help:
 	touch $@
 
 install: .venv/dwell-installed
-	for name in build qkeras board scope; do $(DWELL) env sync $$name; done
+	for name in build qkeras finn board scope; do $(DWELL) env sync $$name; done
 
 # Build the example, then let it run: a simulated microscope scans, the simulated board decides, the host acts.
 demo:
