@@ -18,6 +18,7 @@ _ENVIRONMENT_PURPOSES = {
     "core": "the command line and Snakemake",
     "build": "training, conversion, simulation, synthesis, tests",
     "abtem": "multislice data, made once and offline",
+    "finn": "the back end finn: FINN+ without Vivado",
     "qkeras": "QKeras networks: training, and reading of .h5 files",
 }
 _HLS4ML_GROUP = "hls4ml.backends"
