@@ -17,12 +17,14 @@ FRONTENDS = "dwell.frontends"
 INSTRUMENTS = "dwell.instruments"
 POLICIES = "dwell.policies"
 BOARD_LINKS = "dwell.board_links"
+COSTS = "dwell.costs"
 SIMULATORS = "dwell.simulators"
 GROUPS = (
     STAGES,
     MODELS,
     QUANTIZERS,
     FRONTENDS,
+    COSTS,
     "dwell.backends",
     "dwell.boards",
     BOARD_LINKS,

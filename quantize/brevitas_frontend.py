@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from dwell.errors import ConfigError
 from dwell.quantize.brevitas_network import QuantizedChain
+from dwell.quantize.hessian_job import hessian_widths
 from dwell.quantize.job import Floats, Job, Outcome, check_loss
 from dwell.quantize.params import BrevitasParams
 from dwell.quantize.qonnx_file import write_qonnx
@@ -29,7 +30,7 @@ def quantize(job: Job) -> Outcome:
     torch.set_num_threads(1)  # the order of sums, hence the result, depends on it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Brevitas uses named tensors, of which torch warns at every layer
-        network = _twin(job, params)
+        network, allocation = _twin(job, params)
         loss = job.model.fit(
             network,
             job.train,
@@ -50,13 +51,27 @@ def quantize(job: Job) -> Outcome:
         output=output,
         loss=tuple(loss),
         score=lambda frames: _score(network, frames),
-        details={"zero_weights": round(network.zero_weight_share(), 4)},
+        details={
+            "zero_weights": round(network.zero_weight_share(), 4),
+            **({} if allocation is None else {"weight_bits": allocation["bits"]}),
+        },
+        allocation=allocation,
     )
 
 
-def _twin(job: Job, params: BrevitasParams) -> QuantizedChain:
-    weight_bits = _each(params.weight_bits, len(job.layers), "weight_bits")
+def _twin(job: Job, params: BrevitasParams) -> tuple[QuantizedChain, dict[str, Any] | None]:
     activation_bits = _each(params.activation_bits, len(job.layers) - 1, "activation_bits")
+    allocation = None
+    if params.bits == "hessian" and params.budget is not None:
+        weight_bits, allocation = hessian_widths(
+            job,
+            params.budget,
+            activation_bits,
+            probes=params.hessian_probes,
+            relative_error=params.hessian_error,
+        )
+    else:
+        weight_bits = _each(params.weight_bits, len(job.layers), "weight_bits")
     hidden = float_activations(job.layers, job.weights, job.calibration_frames())[:-1]
     weight_fracs = [
         np.array([weight_frac(channel, bits) for channel in job.weights[layer.name].weight])
@@ -65,7 +80,7 @@ def _twin(job: Job, params: BrevitasParams) -> QuantizedChain:
     activation_fracs = [activation_frac(a, bits) for a, bits in zip(hidden, activation_bits, strict=True)]
     shown = [fracs.tolist() for fracs in weight_fracs]
     job.log.info("fraction bits: weights %s, activations %s", shown, activation_fracs)
-    return QuantizedChain(
+    chain = QuantizedChain(
         job.layers,
         job.weights,
         weight_bits=weight_bits,
@@ -73,6 +88,7 @@ def _twin(job: Job, params: BrevitasParams) -> QuantizedChain:
         activation_bits=activation_bits,
         activation_fracs=activation_fracs,
     )
+    return chain, allocation
 
 
 def _each(bits: Sequence[int], count: int, key: str) -> tuple[int, ...]:

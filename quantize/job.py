@@ -66,6 +66,11 @@ class Model(Protocol):
     ) -> list[float]:
         """Train a torch module in place; the mean loss of each epoch."""
 
+    def loss(
+        self, scores: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, params: Any
+    ) -> torch.Tensor:
+        """The loss that `fit` minimises, of scores (B, h, w) on one batch."""
+
     def focal_gamma(self, params: Any) -> float:
         """The exponent of the model's focal loss; 0 is plain cross entropy."""
 
@@ -125,7 +130,7 @@ class Outcome:
 
     `codes` (N, h, w, C) for every quantizer by name, and `output` (N, h, w, 1), are what the framework itself
     computed on the job's reference frames; `loss` is the mean of each epoch; `score` maps frames (N, H, W)
-    to scores (N, h, w); `details` go to the manifest.
+    to scores (N, h, w); `details` go to the manifest, `allocation` (how widths were found) to `frontend.json`.
     """
 
     quantizers: tuple[Quantizer, ...]
@@ -134,6 +139,7 @@ class Outcome:
     loss: tuple[float, ...]
     score: Callable[[Floats], Floats]
     details: Mapping[str, Any] = field(default_factory=dict)
+    allocation: Mapping[str, Any] | None = None
 
 
 def exact_codes(values: NDArray[np.floating[Any]], frac: int, *, what: str) -> Codes:
@@ -183,11 +189,13 @@ def write_description(
     path: Path, frontend: str, file: str, packages: tuple[str, ...], outcome: Outcome
 ) -> None:
     """Write `frontend.json`: which front end, which file, the input's type and every quantizer."""
-    description = {
+    description: dict[str, Any] = {
         "frontend": frontend,
         "file": file,
         "input_type": INPUT_TYPE,
         "quantizers": [asdict(q) for q in outcome.quantizers],
         "versions": versions(packages),
     }
+    if outcome.allocation is not None:
+        description["allocation"] = dict(outcome.allocation)
     path.write_text(json.dumps(description, indent=1) + "\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import pydantic
 
@@ -11,21 +11,57 @@ from dwell.project import Section
 WeightBits: TypeAlias = Annotated[int, pydantic.Field(ge=2, le=8)]
 ActivationBits: TypeAlias = Annotated[int, pydantic.Field(ge=1, le=8)]
 
+_WEIGHT_BITS = (7,)
+
 
 def _one_or_many(value: Any) -> Any:
     return (value,) if isinstance(value, int) else value
+
+
+class Budget(Section):
+    """What weights may cost, in any of three ways.
+
+    `lut`: estimated look-up tables of all adder graphs; `latency_cycles`: clocks of their pipelines, one after
+    the other; `mean_weight_bits`: bits of a weight, on average.
+    """
+
+    lut: int | None = pydantic.Field(default=None, gt=0)
+    latency_cycles: int | None = pydantic.Field(default=None, gt=0)
+    mean_weight_bits: float | None = pydantic.Field(default=None, gt=0)
+
+    @pydantic.model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.lut is None and self.latency_cycles is None and self.mean_weight_bits is None:
+            raise ValueError("a budget names lut, latency_cycles or mean_weight_bits")
+        return self
 
 
 class BrevitasParams(Section):
     """`[quantize]` with `frontend = "brevitas"`: the widths are given, their power-of-two scales are found.
 
     A single width stands for every layer; a list has one for each layer (`activation_bits`: each hidden one).
+    With `bits = "hessian"` the weights' widths are found within `budget`, by at most `hessian_probes` probes of
+    the Hessian or until every trace has the standard error `hessian_error`, relative.
     """
 
-    weight_bits: Annotated[tuple[WeightBits, ...], pydantic.BeforeValidator(_one_or_many)] = (7,)
+    bits: Literal["given", "hessian"] = "given"
+    budget: Budget | None = None
+    hessian_probes: int = pydantic.Field(default=100, ge=8, le=10_000)
+    hessian_error: float = pydantic.Field(default=0.1, gt=0, le=1)
+    weight_bits: Annotated[tuple[WeightBits, ...], pydantic.BeforeValidator(_one_or_many)] = _WEIGHT_BITS
     activation_bits: Annotated[tuple[ActivationBits, ...], pydantic.BeforeValidator(_one_or_many)] = (6,)
     epochs: int = pydantic.Field(default=7, ge=1, le=1000)
     learning_rate: float = pydantic.Field(default=3e-3, gt=0, le=1)  # the peak of its schedule
+
+    @pydantic.model_validator(mode="after")
+    def _budget_where_it_is_used(self) -> Self:
+        if self.bits == "hessian" and self.budget is None:
+            raise ValueError('bits = "hessian" needs a budget, such as budget = { lut = 9000 }')
+        if self.bits == "given" and self.budget is not None:
+            raise ValueError('a budget is for bits = "hessian"')
+        if self.bits == "hessian" and self.weight_bits != _WEIGHT_BITS:
+            raise ValueError('bits = "hessian" finds the weights\' widths: leave weight_bits out')
+        return self
 
 
 class Hgq2Params(Section):

@@ -27,7 +27,7 @@ QUANTIZE = Stage(
     environment="build",
     inputs=("data", "train"),
     run="dwell.quantize.stages:run_quantize",
-    code=("dwell.quantize", "dwell.models"),
+    code=("dwell.quantize", "dwell.models", "dwell.hls.cost"),
     params=_params,
 )
 

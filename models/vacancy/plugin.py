@@ -146,6 +146,14 @@ class VacancyModel:
         found = metric.decide(scores, data.vacancies, data.specimen, data.pixel_A, window=window)
         return float(np.mean(found.feature >= metric.threshold_at(found.clean, 1e-4)))
 
+    def loss(
+        self, scores: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, params: VacancyParams
+    ) -> torch.Tensor:
+        """The loss that `fit` minimises, of scores (B, h, w); see `training.loss`."""
+        from dwell.models.vacancy import training
+
+        return training.loss(scores, target, weight, params.training.focal_gamma)
+
     def focal_gamma(self, params: VacancyParams) -> float:
         """The exponent of the loss in `dwell.models.vacancy.training`."""
         return params.training.focal_gamma

@@ -33,6 +33,13 @@ def test_one_width_or_a_list(tmp_path: Path) -> None:
     assert loaded.quantize.params.model_dump()["activation_bits"] == (5,)
 
 
+def test_a_budget_survives_the_way_into_the_stage(tmp_path: Path) -> None:
+    loaded = load_project(project(tmp_path, 'bits = "hessian"\nbudget = { lut = 9000 }'))
+    kept = QUANTIZE.params(loaded)["quantize"]
+    assert kept["budget"] == {"lut": 9000, "latency_cycles": None, "mean_weight_bits": None}
+    assert type(loaded.quantize.params).model_validate(kept) == loaded.quantize.params
+
+
 @pytest.mark.parametrize(
     ("lines", "place", "message"),
     [
@@ -45,6 +52,12 @@ def test_one_width_or_a_list(tmp_path: Path) -> None:
         ("beta = 1e-6", "quantize.beta", "unknown key"),
         ('frontend = "hgq2"\nweight_bits = [4, 4]', "quantize.weight_bits", "integer"),
         ('frontend = "hgq2"\nbeta = -1', "quantize.beta", "greater than or equal to 0"),
+        ('bits = "hessian"', "quantize", "needs a budget"),
+        ("budget = { lut = 100 }", "quantize", 'is for bits = "hessian"'),
+        ('bits = "hessian"\nbudget = {}', "quantize.budget", "names lut, latency_cycles or mean_weight_bits"),
+        ('bits = "hessian"\nbudget = { luts = 3 }', "quantize.budget.luts", "did you mean 'lut'"),
+        ('bits = "hessian"\nweight_bits = 4\nbudget = { lut = 3 }', "quantize", "leave weight_bits out"),
+        ('bits = "hesian"', "quantize.bits", "did you mean 'hessian'"),
         ("epochs = 0", "quantize.epochs", "greater than or equal to 1"),
     ],
 )
