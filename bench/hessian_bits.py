@@ -49,7 +49,7 @@ POINTS = (
     "hgq2:1e-7",
 )
 ACTIVATION_BITS = 6
-CALIBRATED_AT = ((6, 3), (6, 4), (6, 5), (6, 7), (4, 3), (4, 5))
+CALIBRATED_AT = ((6, 3), (6, 4), (6, 5), (6, 7), (4, 3), (4, 4), (4, 5), (4, 7))
 
 
 def artifact(project: Project, stage: str) -> Path:
