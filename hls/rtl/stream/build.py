@@ -12,17 +12,10 @@ from dwell.hls.rtl.names import identifier, unique
 from dwell.hls.rtl.netlist import Netlist, Port, header, type_entry
 from dwell.hls.rtl.options import RtlOptions
 from dwell.hls.rtl.stream.blocks import Entry, Fifo, Island, Plan, Reduce, Repeat, Window
-from dwell.hls.rtl.stream.clocks import follow
+from dwell.hls.rtl.stream.clocks import sized
 from dwell.hls.rtl.stream.lower import lower_stream
-from dwell.hls.rtl.stream.needs import sized
 from dwell.hls.rtl.stream.text import bits_of
 from dwell.hls.rtl.stream.top import Shell, print_stream
-
-#: Frames after which buffers are full and frames come at their interval, where one stage is slower than the input.
-_SETTLED = 3
-
-#: Frames that are followed: more of small ones.
-_FRAMES, _FEW_FRAMES, _LARGE = 9, 6, 4096
 
 
 def build_stream(model: QModel, options: RtlOptions) -> Netlist:
@@ -31,33 +24,28 @@ def build_stream(model: QModel, options: RtlOptions) -> Netlist:
     Raises `UnsupportedLayerError` for a layer that the style cannot carry, `ConfigError` for a bad option,
     `ResourceError` for a model that is too large, `InternalError` if a kernel disagrees with the interpreter.
     """
-    plan = sized(lower_stream(model, options))
+    plan, timing = sized(lower_stream(model, options))
     islands = [b for b in plan.blocks if isinstance(b, Island)]
     checked = sum(_checked(island, model) for island in islands)
-    timing = follow(plan, _frames(plan))
     shell = _shell(model, plan, islands)
     modules = {f"{shell.top}.v": print_stream(plan, shell)}
     for kernel in _kernels(islands):
         name = shell.modules[kernel.name]
         modules[f"{name}.v"] = print_kernel(kernel, name, shell.header)
-    frame_cycles = max(timing.intervals[_SETTLED:])
+    frame_cycles = timing.frame_cycles
     return Netlist(
         top=shell.top,
         modules=modules,
         input=shell.input,
         output=shell.output,
-        latency_cycles=max(timing.latencies),
+        latency_cycles=timing.latency,
         ii_cycles=-(-frame_cycles // plan.links[plan.blocks[0].outputs[0]].beats),
         frame_cycles=frame_cycles,
         layers=tuple(_layer(model, plan, shell, island) for island in islands),
         checked_codes=checked,
-        latency_exact=len(set(timing.intervals[_SETTLED:])) == 1 and len(set(timing.latencies[_SETTLED:-1])) == 1,
+        latency_exact=timing.exact,
         fifo_depth=max((b.depth for b in plan.blocks if isinstance(b, Fifo)), default=0),
     )
-
-
-def _frames(plan: Plan) -> int:
-    return _FRAMES if plan.links[plan.blocks[0].outputs[0]].beats <= _LARGE else _FEW_FRAMES
 
 
 def _shell(model: QModel, plan: Plan, islands: list[Island]) -> Shell:

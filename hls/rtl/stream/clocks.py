@@ -1,44 +1,56 @@
-"""A stream clock by clock, without its data: when beats move, by the same rules as the Verilog.
+"""A stream clock by clock: when beats come and go, from the control of its blocks, which is the hardware's own.
 
-Every block of the library has its control here, register for register. So latency and interval are those of
-the hardware, wherever frames are small enough to be followed to the end.
+So latency and interval are those of the hardware, and FIFOs before joins get the places that they need.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dwell.errors import InternalError
-from dwell.hls.rtl.stream.blocks import (
-    Block,
-    Entry,
-    Fifo,
-    Fork,
-    Island,
-    Join,
-    Narrow,
-    Plan,
-    Reduce,
-    Repeat,
-    Widen,
-    Window,
-    Wires,
-)
-from dwell.hls.rtl.stream.layout import Layout, Scan, scan
+from dwell.hls.rtl.stream.blocks import Fifo, Plan
+from dwell.hls.rtl.stream.controls import EntryPart, FifoPart, Handshakes, part_of
+from dwell.hls.rtl.stream.needs import bounds_of
+
+#: Frames that are followed at least.
+_LEAST = 3
+
+#: A stream in which no beat comes or goes for so many times a frame's beats stands still.
+_STILL = 40
+
+#: Places of a FIFO that never fills.
+_ENDLESS = 1 << 40
 
 
 @dataclass(frozen=True)
 class Timing:
     """Frames back to back, the sink always ready: clocks of the handshakes of each frame's first and last beats.
 
-    `high` is how many beats each FIFO before a join held at most in its memory.
+    Of the first beats one more may be known: that of the frame after them. `steady`: the last frames came and
+    went at one interval. `high` is how many beats each FIFO before a join held at most in its memory.
     """
 
     first_in: tuple[int, ...]
     last_in: tuple[int, ...]
     last_out: tuple[int, ...]
+    steady: bool
     high: Mapping[str, int]
+
+    @property
+    def frame_cycles(self) -> int:
+        """Clocks from frame to frame once buffers are full."""
+        return self.intervals[-1] if self.steady else max(self.intervals[len(self.intervals) // 2 :])
+
+    @property
+    def latency(self) -> int:
+        """Clocks from a frame's last beat to its last result, at most."""
+        return max(self.latencies)
+
+    @property
+    def exact(self) -> bool:
+        """Whether any run of eight frames or more will show these figures: they are steady after five."""
+        return self.steady and len(self.last_out) <= 5
 
     @property
     def latencies(self) -> tuple[int, ...]:
@@ -51,322 +63,94 @@ class Timing:
         return tuple(b - a for a, b in zip(self.first_in, self.first_in[1:], strict=False))
 
 
-class _Wires:
-    """The handshakes of all links in one clock."""
+class _Log:
+    """Clocks of the handshakes at both ends."""
 
-    def __init__(self, links: Mapping[str, Layout]) -> None:
-        self.valid = dict.fromkeys(links, False)
-        self.ready = dict.fromkeys(links, False)
+    def __init__(self, beats_in: int, beats_out: int) -> None:
+        self.beats = (beats_in, beats_out)
+        self.clock = self.moved = self.taken = self.gone = 0
+        self.first_in: list[int] = []
+        self.last_in: list[int] = []
+        self.last_out: list[int] = []
 
+    def note(self, gone: bool, taken: bool) -> None:
+        """What happened in a clock."""
+        beats_in, beats_out = self.beats
+        if taken:
+            if self.taken % beats_in == 0:
+                self.first_in.append(self.clock)
+            self.taken += 1
+            if self.taken % beats_in == 0:
+                self.last_in.append(self.clock)
+        if gone:
+            self.gone += 1
+            if self.gone % beats_out == 0:
+                self.last_out.append(self.clock)
+        if gone or taken:
+            self.moved = self.clock
+        self.clock += 1
+        if self.clock - self.moved > _STILL * (beats_in + beats_out) + 10_000:
+            raise InternalError(f"the stream stands still after {self.gone} beats out and {self.taken} in")
 
-class _Part:
-    """A block's control. Valids are found from the input on, readies from the output back, then all tick."""
+    @property
+    def steady(self) -> bool:
+        """Whether the last frames came and went at one interval: nothing piles up between the ends."""
+        if len(self.last_out) < _LEAST:
+            return False
+        came = [b - a for a, b in zip(self.last_in, self.last_in[1:], strict=False)][: len(self.last_out) - 1]
+        went = [b - a for a, b in zip(self.last_out, self.last_out[1:], strict=False)]
+        return came[-1] == came[-2] == went[-1] == went[-2]
 
-    def __init__(self, block: Block, wires: _Wires) -> None:
-        self.w = wires
-        self.i, self.o = block.inputs, block.outputs
-
-    def give(self) -> None:
-        """Drive the valids of the outputs."""
-
-    def take(self) -> None:
-        """Drive the readies of the inputs."""
-
-    def tick(self) -> None:
-        """The clock edge."""
-
-
-class _Through(_Part):
-    """Wires, forks and joins."""
-
-    def __init__(self, block: Wires | Join | Fork, wires: _Wires) -> None:
-        super().__init__(block, wires)
-        self.done = [False] * len(self.o)
-
-    def give(self) -> None:
-        valid = all(self.w.valid[i] for i in self.i)
-        for number, link in enumerate(self.o):
-            self.w.valid[link] = valid and not self.done[number]
-
-    def take(self) -> None:
-        ready = all(self.w.ready[o] or d for o, d in zip(self.o, self.done, strict=True))
-        joined = len(self.i) == 1 or all(self.w.valid[i] for i in self.i)
-        for link in self.i:
-            self.w.ready[link] = ready and joined
-
-    def tick(self) -> None:
-        if len(self.o) > 1 and self.w.valid[self.i[0]]:
-            if self.w.ready[self.i[0]]:
-                self.done = [False] * len(self.o)
-            else:
-                self.done = [d or self.w.ready[o] for o, d in zip(self.o, self.done, strict=True)]
+    def timing(self, high: Mapping[str, int]) -> Timing:
+        """What was seen of the frames that went through to the end."""
+        whole = len(self.last_out)
+        starts, ends = tuple(self.first_in[: whole + 1]), tuple(self.last_in[:whole])
+        return Timing(starts, ends, tuple(self.last_out), self.steady, high)
 
 
-class _Fifo(_Part):
-    def __init__(self, block: Fifo, wires: _Wires) -> None:
-        super().__init__(block, wires)
-        self.depth, self.count, self.high = block.depth, 0, 0
-        self.room, self.valid = False, False
+def follow(plan: Plan, frames: int = 9) -> Timing:
+    """Frames back to back through the stream, at most `frames` of them: until they come and go at one interval.
 
-    def give(self) -> None:
-        self.w.valid[self.o[0]] = self.valid
-
-    def take(self) -> None:
-        self.w.ready[self.i[0]] = self.room
-
-    def tick(self) -> None:
-        put = self.room and self.w.valid[self.i[0]]
-        load = not self.valid or self.w.ready[self.o[0]]
-        get = load and self.count > 0
-        self.count += put - get
-        self.high = max(self.high, self.count)
-        self.room = self.count != self.depth
-        if load:
-            self.valid = get
-
-
-class _Narrow(_Part):
-    def __init__(self, block: Narrow, wires: _Wires) -> None:
-        super().__init__(block, wires)
-        self.block, self.valid, self.part, self.beat = block, False, 0, 0
-
-    def give(self) -> None:
-        self.w.valid[self.o[0]] = self.valid
-
-    def _ends(self) -> bool:
-        last = self.beat == self.block.line_beats - 1
-        return self.part == (self.block.last_parts if last else self.block.ratio) - 1
-
-    def take(self) -> None:
-        self.w.ready[self.i[0]] = not self.valid or (self.w.ready[self.o[0]] and self._ends())
-
-    def tick(self) -> None:
-        if self.valid and self.w.ready[self.o[0]]:
-            if self._ends():
-                self.part, self.beat = 0, (self.beat + 1) % self.block.line_beats
-            else:
-                self.part += 1
-        if self.w.ready[self.i[0]]:
-            self.valid = self.w.valid[self.i[0]]
-
-
-class _Widen(_Part):
-    def __init__(self, block: Widen, wires: _Wires) -> None:
-        super().__init__(block, wires)
-        self.ratio, self.valid, self.part = block.ratio, False, 0
-
-    def give(self) -> None:
-        self.w.valid[self.o[0]] = self.valid
-
-    def take(self) -> None:
-        self.w.ready[self.i[0]] = not self.valid or self.w.ready[self.o[0]]
-
-    def tick(self) -> None:
-        if self.w.ready[self.i[0]]:
-            taken = self.w.valid[self.i[0]]
-            self.valid = taken and self.part == self.ratio - 1
-            if taken:
-                self.part = (self.part + 1) % self.ratio
-
-
-class _Island(_Part):
-    """A credit FIFO and what is in front of it; `step` says whether a step may be, and what it gives."""
-
-    def __init__(self, block: Island, wires: _Wires) -> None:
-        super().__init__(block, wires)
-        self.depth = 1 << block.depth_log2
-        self.top = 1 << (block.latency - 1)
-        self.mask = (self.top << 1) - 1
-        self.tokens = self.results = 0  # shift registers, the newest lowest
-        self.used = self.stored = 0
-        self.ready, self.valid = False, False
-
-    def want(self) -> bool:
-        return all(self.w.valid[i] for i in self.i)
-
-    def takes(self) -> bool:
-        """Whether the step takes a beat."""
-        return True
-
-    def step(self) -> bool:
-        """A step happens; whether it gives a result."""
-        return True
-
-    def give(self) -> None:
-        self.w.valid[self.o[0]] = self.valid
-
-    def take(self) -> None:
-        ready = self.ready and self.takes() and (len(self.i) == 1 or self.want())
-        for link in self.i:
-            self.w.ready[link] = ready
-
-    def tick(self) -> None:
-        accept = self.ready and self.want()
-        result = accept and self.step()
-        out, done = bool(self.results & self.top), bool(self.tokens & self.top)
-        self.tokens = (self.tokens << 1 | accept) & self.mask
-        self.results = (self.results << 1 | result) & self.mask
-        taken = self.valid and self.w.ready[self.o[0]]
-        self.used += accept - taken - (done and not out)
-        load = not self.valid or taken
-        empty = self.stored == 0
-        if load:
-            self.valid = out or not empty
-        self.stored += (out and not (load and empty)) - (load and not empty)
-        self.ready = self.used != self.depth
-
-
-class _WindowIsland(_Island):
-    def __init__(self, block: Island, wires: _Wires, steps: Scan) -> None:
-        super().__init__(block, wires)
-        self.s = steps
-        self.row = self.beat = self.at_row = self.at_beat = 0
-        self.alone = self.live = False
-        self.lag = divmod(steps.lag, steps.step_beats)
-
-    def _finish(self) -> bool:
-        return self.live and self.row == 0 and self.beat == 0
-
-    def _inside(self) -> bool:
-        return self.row < self.s.rows and self.beat < self.s.beats
-
-    def want(self) -> bool:
-        return self.w.valid[self.i[0]] or not self._inside() or self.alone or self._finish()
-
-    def takes(self) -> bool:
-        return self._inside() and not self.alone
-
-    def step(self) -> bool:
-        s = self.s
-        by_self = self.alone or (self._finish() and not self.w.valid[self.i[0]])
-        if not by_self and (self.row, self.beat) == self.lag:
-            self.live, self.at_row, self.at_beat = True, 0, 0
-        result = (
-            self.live
-            and self.at_row % s.stride_rows == 0
-            and self.at_beat % s.stride_beats == 0
-            and self.at_beat < s.result_beats
-        )
-        ends = self.live and (self.at_row, self.at_beat) == (s.result_rows - 1, s.result_beats - 1)
-        self.live = self.live and not ends
-        self.at_beat += 1
-        if self.at_beat == s.step_beats:
-            self.at_row, self.at_beat = self.at_row + 1, 0
-        self.alone = by_self and not ends
-        self.beat += 1
-        if self.beat == s.step_beats:
-            self.row, self.beat = (self.row + 1) % s.step_rows, 0
-        if by_self and ends:
-            self.row = self.beat = 0
-        return result
-
-
-class _RepeatIsland(_Island):
-    def __init__(self, block: Island, wires: _Wires, frame: Layout, factor: int) -> None:
-        super().__init__(block, wires)
-        self.beats, self.factor, self.beat, self.turn = frame.row_beats, factor, 0, 0
-
-    def want(self) -> bool:
-        return self.turn > 0 or self.w.valid[self.i[0]]
-
-    def takes(self) -> bool:
-        return self.turn == 0
-
-    def step(self) -> bool:
-        self.beat += 1
-        if self.beat == self.beats:
-            self.beat, self.turn = 0, (self.turn + 1) % self.factor
-        return True
-
-
-class _ReduceIsland(_Island):
-    def __init__(self, block: Island, wires: _Wires, frame: Layout) -> None:
-        super().__init__(block, wires)
-        self.beats, self.beat = frame.beats, 0
-
-    def step(self) -> bool:
-        self.beat = (self.beat + 1) % self.beats
-        return self.beat == 0
-
-
-class _Entry(_Part):
-    """The frame guard, with a source that always has the next beat."""
-
-    def __init__(self, block: Entry, wires: _Wires, beats: int) -> None:
-        super().__init__(block, wires)
-        self.left = beats
-        self.open = self.held = self.more = False
-        self.taken = 0
-
-    def give(self) -> None:
-        self.w.valid[self.o[0]] = self.held
-
-    def tick(self) -> None:
-        used = self.held and self.w.ready[self.o[0]]
-        taken = self.open and not self.more and self.left > 0
-        self.left -= taken
-        self.taken += taken
-        self.more, self.held = (
-            self.held and not used and (self.more or taken),
-            (self.held and not used) or self.more or taken,
-        )
-        self.open = True
-
-
-def _part(block: Block, plan: Plan, wires: _Wires, frames: int) -> _Part:
-    if isinstance(block, Entry):
-        return _Entry(block, wires, plan.links[block.output].beats * frames)
-    if isinstance(block, Fifo):
-        return _Fifo(block, wires)
-    if isinstance(block, Narrow):
-        return _Narrow(block, wires)
-    if isinstance(block, Widen):
-        return _Widen(block, wires)
-    if isinstance(block, Island):
-        frame = plan.links[block.inputs[0]]
-        if isinstance(block.front, Window):
-            return _WindowIsland(block, wires, scan(frame, block.front.geometry))
-        if isinstance(block.front, Repeat):
-            return _RepeatIsland(block, wires, frame, block.front.factor[0])
-        return (
-            _ReduceIsland(block, wires, frame) if isinstance(block.front, Reduce) else _Island(block, wires)
-        )
-    return _Through(block, wires)
-
-
-def follow(plan: Plan, frames: int = 4, most_clocks: int = 10_000_000) -> Timing:
-    """Run `frames` frames through the stream. Raises `InternalError` if it stands still or takes too long."""
-    wires = _Wires(plan.links)
-    parts = [_part(block, plan, wires, frames) for block in plan.blocks]
+    Raises `InternalError` if the stream stands still.
+    """
+    wires = Handshakes(plan.links)
+    parts = [part_of(block, plan, wires, frames) for block in plan.blocks]
     entry = parts[0]
-    assert isinstance(entry, _Entry)
-    beats_in, beats_out = plan.links[entry.o[0]].beats, plan.links[plan.result].beats
-    first_in: list[int] = []
-    last_in: list[int] = []
-    last_out: list[int] = []
+    assert isinstance(entry, EntryPart)
+    log = _Log(plan.links[entry.o[0]].beats, plan.links[plan.result].beats)
     backwards = list(reversed(parts))
-    came, clock, moved = 0, 0, 0
     wires.ready[plan.result] = True
-    while len(last_out) < frames:
+    while len(log.last_out) < frames and not log.steady:
         for part in parts:
             part.give()
         for part in backwards:
             part.take()
-        if wires.valid[plan.result]:
-            came, moved = came + 1, clock
-            if came % beats_out == 0:
-                last_out.append(clock)
-        before = entry.taken
+        gone, before = wires.valid[plan.result], entry.taken
         for part in parts:
             part.tick()
-        if entry.taken > before:
-            moved = clock
-            if before % beats_in == 0:
-                first_in.append(clock)
-            if entry.taken % beats_in == 0:
-                last_in.append(clock)
-        clock += 1
-        if clock > most_clocks or clock - moved > 1000 + 4 * beats_in + 4 * beats_out:
-            raise InternalError(f"the stream stands still after {came} of {frames * beats_out} beats")
-    high = {part.o[0]: part.high for part in parts if isinstance(part, _Fifo)}
-    return Timing(tuple(first_in), tuple(last_in), tuple(last_out), high)
+        log.note(gone, entry.taken > before)
+    return log.timing({part.o[0]: part.high for part in parts if isinstance(part, FifoPart)})
+
+
+def sized(plan: Plan) -> tuple[Plan, Timing]:
+    """The plan with a depth for every FIFO before a join, and its timing.
+
+    A FIFO gets the places that keep it from a deadlock, and as many as it needs for frames back to back at full
+    speed, found by following them through FIFOs without an end.
+    """
+    bounds = bounds_of(plan)
+    if not bounds:
+        return plan, follow(plan)
+    high = follow(_with_depths(plan, bounds, dict.fromkeys(bounds, _ENDLESS))).high
+    # One more than it ever holds, as it shows a place only while one is free.
+    depths = {link: max(bound, high[link] + 1) for link, bound in bounds.items()}
+    final = _with_depths(plan, bounds, depths)
+    return final, follow(final)
+
+
+def _with_depths(plan: Plan, bounds: Mapping[str, int], depths: Mapping[str, int]) -> Plan:
+    blocks = tuple(
+        replace(b, bound=bounds[b.output], depth=depths[b.output]) if isinstance(b, Fifo) else b
+        for b in plan.blocks
+    )
+    return replace(plan, blocks=blocks)

@@ -286,7 +286,15 @@ class _Lowering:
         picked = _per_pixel(source, len(frame.spans), channels)
         if picked is not None and (rows, columns) == (frame.rows, frame.columns):
             return self._chosen(link, name, picked, frame)
-        if channels == len(frame.spans) and np.array_equal(source, np.arange(source.size)):
+        same_order = np.array_equal(source, np.arange(source.size))
+        if (
+            same_order and node.output == self.model.output
+        ):  # what leaves is codes in C order, however they came
+            link = self._at_lanes(link, frame.whole_lanes)
+            return self._wired(
+                link, name, replace(self.links[link], rows=1, columns=frame.rows * frame.columns)
+            )
+        if same_order and channels == len(frame.spans):
             link = self._at_lanes(link, gcd(frame.lanes, frame.columns, columns))
             return self._wired(link, name, replace(self.links[link], rows=rows, columns=columns))
         return self._scattered(self._gathered(link, node), name, source, (rows, columns, channels))

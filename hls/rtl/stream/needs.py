@@ -10,7 +10,7 @@ results of one come out with the first beats of the next. The text of the proof 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -44,19 +44,6 @@ class Need:
     most: Counts
 
 
-def sized(plan: Plan) -> Plan:
-    """The plan with a depth for every FIFO before a join."""
-    bounds = bounds_of(plan)
-    slack = _slack(plan)
-    blocks = tuple(
-        replace(b, bound=bounds[b.output], depth=max(bounds[b.output], 1) + slack[b.output])
-        if isinstance(b, Fifo)
-        else b
-        for b in plan.blocks
-    )
-    return replace(plan, blocks=blocks)
-
-
 def bounds_of(plan: Plan) -> dict[str, int]:
     """For the link behind each FIFO: places with which it cannot take part in a deadlock."""
     needs = needs_of(plan)
@@ -76,20 +63,6 @@ def _ahead(least: Counts, most: Counts) -> int:
     whole = most[: 2 * frame]  # what these need lies within the frames that are followed
     brought = np.searchsorted(least, whole, side="right")
     return int((brought - np.arange(len(whole))).max())
-
-
-def _slack(plan: Plan) -> dict[str, int]:
-    """Clocks by which a link may be ahead on top: those that the beats of the other branches are under way."""
-    late: dict[str, int] = {}
-    for block in plan.blocks:
-        own = block.latency + 1 if isinstance(block, Island) else 2 if isinstance(block, Fifo) else 1
-        for link in block.outputs:
-            late[link] = max((late[i] for i in block.inputs), default=0) + own
-    slack: dict[str, int] = {}
-    for block in plan.blocks:
-        for link in block.inputs:
-            slack[link] = max(late[other] for other in block.inputs) - late[link] + 1
-    return slack
 
 
 def needs_of(plan: Plan) -> Mapping[str, Need]:

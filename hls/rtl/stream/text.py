@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.stream.layout import Layout
 
 INDENT = "    "
+
+#: Ports that every clocked module has.
+CLOCK = {"clk": "aclk", "rst_n": "aresetn"}
 
 
 def wire(name: str, bits: int = 1) -> str:
@@ -81,3 +85,31 @@ def moved(name: str, source: str, target: str, before: Range, after: Range) -> s
             "OUT_BITS": after.bits,
         },
     )
+
+
+def joined(name: str, links: Sequence[str], valid: str, ready: str) -> list[str]:
+    """A join of links; the marks are those of the first."""
+    ports = {
+        "in_valid": "{" + ", ".join(f"{link}_valid" for link in reversed(links)) + "}",
+        "in_ready": "{" + ", ".join(f"{link}_ready" for link in reversed(links)) + "}",
+        "out_valid": valid, "out_ready": ready,
+    }  # fmt: skip
+    others = [f"{link}_marks" for link in links[1:]]
+    return [instance("dwell_join", f"u_{name}_join", ports, {"WAYS": len(links)}), unused(name, *others)]
+
+
+def side_by_side(layouts: Mapping[str, Layout], links: Sequence[str], target: str) -> list[str]:
+    """The pixels of several links, lane by lane."""
+    parts = []
+    for lane in range(layouts[links[0]].lanes):
+        for link in links:
+            bits = layouts[link].pixel_bits
+            parts.append(f"{link}_data[{(lane + 1) * bits - 1}:{lane * bits}]")
+    return [f"{INDENT}assign {target} = {{", *_listed(list(reversed(parts))), f"{INDENT}}};"]
+
+
+def _listed(parts: list[str]) -> list[str]:
+    return [
+        f"{INDENT * 2}{', '.join(parts[at : at + 4])}{',' if at + 4 < len(parts) else ''}"
+        for at in range(0, len(parts), 4)
+    ]
