@@ -30,7 +30,7 @@ from dwell.hls.qmodel.nodes import (
     Transpose,
     Upsample,
 )
-from dwell.hls.qmodel.shapes import fail
+from dwell.hls.qmodel.shapes import MAX_ELEMENTS, fail
 from dwell.hls.qmodel.types import MAX_WIDTH, Codes, FixedPoint, Tensor
 
 
@@ -116,7 +116,11 @@ def _check_linear(node: Conv2D | Dense, source: Tensor) -> None:
         fail(node.name, f"weights for {cin * groups} input channels, the input has {source.shape[-1]}")
     if node.bias.shape != (cout,):
         fail(node.name, f"bias of shape {node.bias.shape}, weights for {cout} outputs")
-    if isinstance(node, Conv2D) and (min(*node.stride, *node.dilation) < 1 or min(node.padding) < 0):
+    if isinstance(node, Conv2D) and not (
+        min(*node.stride, *node.dilation) >= 1
+        and max(*node.stride, *node.dilation) <= MAX_ELEMENTS
+        and min(node.padding) >= 0
+    ):
         fail(node.name, f"stride {node.stride}, dilation {node.dilation}, padding {node.padding}")
 
 

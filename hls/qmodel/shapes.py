@@ -112,7 +112,7 @@ def _windows(
     """How many windows of `size` fit (rows, columns)."""
     if len(shape) != 3:
         fail(place, f"reads (rows, columns, channels), not {shape}")
-    if min(*size, *stride) < 1 or min(padding) < 0:
+    if min(*size, *stride) < 1 or max(stride) > MAX_ELEMENTS or min(padding) < 0:
         fail(place, f"window {size}, stride {stride}, padding {padding}")
     top, bottom, left, right = padding
     padded = (shape[0] + top + bottom, shape[1] + left + right)

@@ -7,9 +7,10 @@ import json
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from dwell.errors import ConfigError
 from dwell.hls.qmodel import FixedPoint, QModel
 from dwell.hls.qmodel.build import Builder
-from dwell.hls.qmodel.random_models import RandomFamily, models, random_conv_model
+from dwell.hls.qmodel.random_models import RandomFamily, models, random_conv_model, random_model
 
 pytestmark = pytest.mark.fast
 
@@ -127,7 +128,15 @@ def no_stride(body: dict[str, object]) -> None:
 
 
 def huge_padding(body: dict[str, object]) -> None:
-    body["nodes"][1] |= {"padding": [10**18, 0, 0, 0], "stride": [10**18, 1]}  # type: ignore[index]
+    body["nodes"][1] |= {"padding": [10**18, 0, 0, 0], "stride": [10**8, 1]}  # type: ignore[index]
+
+
+def huge_stride(body: dict[str, object]) -> None:
+    body["nodes"][1]["stride"] = [2**62, 1]  # type: ignore[index]
+
+
+def huge_dilation(body: dict[str, object]) -> None:
+    body["nodes"][1]["dilation"] = [1, 2**62]  # type: ignore[index]
 
 
 def huge_number(body: dict[str, object]) -> None:
@@ -162,6 +171,8 @@ def bad_scale(body: dict[str, object]) -> None:
         (other_field, "'command'"),
         (no_stride, "'stride'"),
         (huge_padding, "more than 268435456 elements"),
+        (huge_stride, r"stride \(4611686018427387904, 1\)"),
+        (huge_dilation, r"dilation \(1, 4611686018427387904\)"),
         (huge_number, "an integer of 13288 bits"),
         (huge_shape, "beyond 268435456 elements"),
         (many_axes, "more than 8 axes"),
@@ -252,3 +263,61 @@ def test_truncated_and_random_files_are_refused(tmp_path: Path, name: str) -> No
     (tmp_path / name).unlink()
     with pytest.raises(ConfigError, match=f"no {name}"):
         QModel.load(tmp_path)
+
+
+def places(value: object, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where the numbers, texts, lists and objects of a JSON document are."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inner:
+        yield (*at, key)
+        yield from places(item, (*at, key))
+
+
+JUNK = [
+    None,
+    0,
+    -1,
+    2,
+    7,
+    63,
+    -62,
+    10**6,
+    2**62,
+    -(2**63),
+    10**30,
+    1.5,
+    1e308,
+    "",
+    "x",
+    [],
+    [1],
+    [2, 2],
+    {},
+    True,
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 30), st.integers(0, 2**30), st.sampled_from(JUNK))
+def test_whatever_a_field_holds_it_is_refused_or_computed_with(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, where: int, junk: object
+) -> None:
+    folder = tmp_path_factory.mktemp("model")
+    random_model(seed).save(folder)
+
+    def change(body: dict[str, object]) -> None:
+        spots = list(places(body))
+        *path, last = spots[where % len(spots)]
+        holder: Any = body
+        for key in path:
+            holder = holder[key]
+        holder[last] = junk
+
+    edit_json(folder, change, resign=True)
+    try:
+        model = QModel.load(folder)
+    except ConfigError:
+        return
+    shape = model.tensors[model.input].shape
+    lo, hi = (int(v[0]) for v in model.value_range(model.input))
+    model.trace_codes(np.full((1, *shape), min(max(0, lo), hi)))
