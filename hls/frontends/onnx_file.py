@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,12 @@ Array = npt.NDArray[Any]
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 
 MAX_BYTES = 256 << 20
-#: Elements of the largest tensor, constant or not.
+#: Elements of the largest constant, of the largest tensor computed, and of the input.
 MAX_ELEMENTS = 1 << 26
+MAX_ACTIVATIONS = 1 << 24
+MAX_INPUT = 1 << 22
+#: Operators in a file.
+MAX_NODES = 20_000
 #: Axes of the tensor that has most, the frames' own included.
 MAX_AXES = 5
 #: Domains under which exporters have put the Quant operator.
@@ -59,8 +64,17 @@ class OnnxGraph:
     output: str
     opsets: Mapping[str, int]
 
+    @cached_property
+    def _readers(self) -> Mapping[str, tuple[OnnxNode, ...]]:
+        found: dict[str, list[OnnxNode]] = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                found.setdefault(name, []).append(node)
+        return {name: tuple(nodes) for name, nodes in found.items()}
+
     def readers(self, tensor: str) -> tuple[OnnxNode, ...]:
-        return tuple(node for node in self.nodes if tensor in node.inputs)
+        """The operators that read a tensor, in order; one that reads it twice comes once."""
+        return self._readers.get(tensor, ())
 
 
 def read_onnx(path: Path) -> OnnxGraph:
@@ -126,19 +140,21 @@ def _parse(path: Path) -> Any:
         raise _bad(path, "not an ONNX file, or a damaged one", hint) from error
     if not model.graph.node:
         raise _bad(path, "its graph is empty", hint)
+    if len(model.graph.node) > MAX_NODES:
+        raise _bad(path, f"{len(model.graph.node)} operators; {MAX_NODES} are the most", "export one network")
     return model
 
 
-def check_size(what: str, shape: tuple[int, ...]) -> None:
+def check_size(what: str, shape: tuple[int, ...], most: int = MAX_ELEMENTS) -> None:
     """Refuse a tensor that is too large to be worked on. Raises `ConfigError` naming `what`."""
     if len(shape) > MAX_AXES:
         raise ConfigError(
             f"{what} has {len(shape)} axes; {MAX_AXES} are the most, the frames' own included",
             hint="reshape the network's tensors to (1, channels, rows, columns)",
         )
-    if math.prod(shape) > MAX_ELEMENTS or min(shape, default=1) < 1:
+    if math.prod(shape) > most or min(shape, default=1) < 1:
         raise ConfigError(
-            f"{what} is {shape}: {math.prod(shape)} elements; 1 to {MAX_ELEMENTS} are read",
+            f"{what} is {shape}: {math.prod(shape)} elements; 1 to {most} are read",
             hint="export with smaller frames, or check the padding and the shapes",
         )
 
@@ -153,7 +169,7 @@ def _constant(path: Path, name: str, tensor: Any) -> Array:
             raise _bad(path, error.message, error.hint) from error
     try:
         array = np.asarray(numpy_helper.to_array(tensor))
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise _bad(path, f"the constant {name!r} is damaged: {error}", "export the network again") from error
     if array.dtype.kind not in "fiub":
         raise _bad(path, f"the constant {name!r} holds {array.dtype}", "export the network in float32")
@@ -178,7 +194,7 @@ def _node(path: Path, proto: Any) -> OnnxNode:
             attributes[item.name] = tuple(helper.get_attribute_value(item))
         elif not (item.type == AttributeProto.TENSOR and proto.op_type == "Constant"):
             # Kept by name, so that a whitelist of attributes refuses it.
-            attributes[item.name] = f"an attribute of type {AttributeProto.AttributeType.Name(item.type)}"
+            attributes[item.name] = f"an attribute of type {item.type}"
     if not proto.output or not all(proto.output):
         raise _bad(path, f"the node {proto.name!r} has no output", "export the network again")
     return OnnxNode(
@@ -200,12 +216,15 @@ def _entry(path: Path, graph: Any, constants: Mapping[str, Array]) -> tuple[str,
         raise _bad(path, f"inputs without a value: {names}", hint)
     shape = []
     for axis, dim in enumerate(entries[0].type.tensor_type.shape.dim):
+        if axis == 0 and dim.WhichOneof("value") != "dim_value":
+            shape.append(1)  # frames are taken one by one, however many the file would take
+            continue
         if dim.WhichOneof("value") != "dim_value" or dim.dim_value < 1:
             hint = "export with a fixed frame, for example torch.rand(1, 1, 32, 32)"
             raise _bad(path, f"axis {axis} of the input {str(entries[0].name)!r} has no fixed length", hint)
         shape.append(int(dim.dim_value))
     try:
-        check_size(f"the input {str(entries[0].name)!r}", tuple(shape))
+        check_size(f"the input {str(entries[0].name)!r}", tuple(shape), MAX_INPUT)
     except ConfigError as error:
         raise _bad(path, error.message, error.hint) from error
     return str(entries[0].name), tuple(shape)

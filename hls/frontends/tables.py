@@ -23,7 +23,7 @@ Function: TypeAlias = Callable[[Codes], npt.NDArray[np.int64]]
 #: Every value of a range no longer than this is tried; beyond, breaks are bisected and the function has to be monotone.
 SCANNED_VALUES = 1 << 20
 #: ... as long as it is this few for all channels together.
-SCANNED_IN_ALL = 1 << 27
+SCANNED_IN_ALL = 1 << 25
 #: Most steps that a table may have: beyond this it is no longer a table but a memory.
 MAX_STEPS = 1 << 12
 _CHUNK = 1 << 22

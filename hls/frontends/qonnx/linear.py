@@ -100,6 +100,8 @@ def matmul(walk: Walk, node: OnnxNode) -> None:
         refuse(node, "its constant comes first", "write it as activations times weights")
     if node.inputs[1] in walk.signals:
         refuse(node, "both factors are computed by the network", "one factor has to be constant")
+    if len(node.inputs) != 2:
+        refuse(node, f"it has {len(node.inputs)} inputs", "export the network again")
     weight = matrix(walk, node, node.inputs[1], lambda array: array)
     _dense(walk, node, weight, None)
 
@@ -123,6 +125,8 @@ def _dense(walk: Walk, node: OnnxNode, weight: Matrix, bias: str | None) -> None
     source = _entering(walk, node)
     rank = len(source.order)
     codes = weight.codes
+    if not codes.size:
+        refuse(node, f"weights of shape {codes.shape}", "export the network again")
     unflattened = walk.unflattened.get(node.inputs[0])
     if unflattened is not None and len(codes) == unflattened.rows.size:
         source, codes = _entered(walk, node, unflattened.signal), codes[unflattened.rows]

@@ -93,6 +93,8 @@ def _by_table(walk: Walk, node: OnnxNode, source: Signal, spec: Spec, scale: Flo
 
     def function(codes: npt.NDArray[np.generic]) -> Codes:
         found = walk.evaluate(whole, codes).astype(np.float64) / scale
+        if not (np.abs(found) < 2.0**MAX_WIDTH).all():
+            raise TableError("a function that gives NaN or infinity", hint="look at the constants before it")
         return np.rint(found).astype(np.int64)
 
     interval = walk.build.interval(source.at)

@@ -11,6 +11,8 @@ from dwell.hls.frontends.onnx_file import OnnxNode
 from dwell.hls.frontends.qonnx.elementwise import common_scale, settled
 from dwell.hls.frontends.qonnx.signals import Signal, Unflattened, Walk, integer, integers, refuse
 
+#: Longest last axis: that of a vector, or the channels.
+MAX_VALUES = 1 << 17
 _BATCH = "the first axis counts frames: leave it alone"
 
 
@@ -29,6 +31,12 @@ def reshape_to(walk: Walk, node: OnnxNode, shape: tuple[int, ...]) -> None:
         refuse(node, f"{walk.shape(source)} does not become {shape}", _BATCH)
     if len(shape) == 1:
         refuse(node, "it leaves no axis but that of the frames", _BATCH)
+    if shape[-1] > MAX_VALUES:
+        refuse(
+            node,
+            f"a vector of {shape[-1]} values; {MAX_VALUES} are the most",
+            "use smaller frames, or pool first",
+        )
     if not source.uniform:
         refuse(node, "it mixes channels that have a scale each", "quantize the tensor with one scale")
     stored = walk.build.tensor(source.at).shape

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.errors import UnsupportedLayerError
-from dwell.hls.frontends.onnx_file import Array, Floats, OnnxGraph, OnnxNode, check_size
+from dwell.hls.frontends.onnx_file import MAX_ACTIVATIONS, Array, Floats, OnnxGraph, OnnxNode, check_size
 from dwell.hls.frontends.qonnx.kernels import Kernel
 from dwell.hls.frontends.reading import Slack
 from dwell.hls.qmodel import Codes, FixedPoint
@@ -20,6 +20,9 @@ from dwell.hls.qmodel.build import Builder
 FLOAT32_BITS = 24
 #: Half the distance between float32 numbers next to 1: the largest relative error of one operation.
 ULP = 2.0**-FLOAT32_BITS
+
+#: Most float operators between two quantizers.
+MAX_OPERATORS = 64
 
 SUPPORTED = (
     "Quant",
@@ -70,6 +73,13 @@ class Apply:
 
     node: OnnxNode
     arguments: tuple[Apply | str | None, ...]  # an inner operator, a constant's name, or the codes' value
+    size: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        size = 1 + sum(argument.size for argument in self.arguments if isinstance(argument, Apply))
+        object.__setattr__(self, "size", size)
+        if size > MAX_OPERATORS:
+            refuse(self.node, f"{size} float operators stand before it", "quantize in between")
 
     def scalar(self, constants: Mapping[str, Array]) -> bool:
         """Whether it treats all channels alike."""
@@ -272,7 +282,7 @@ class Walk:
     def set(self, node: OnnxNode, signal: Signal, output: int = 0) -> None:
         """What an output of a node has become."""
         name = node.outputs[output]
-        check_size(f"{node.label!r}: its output", self.build.tensor(signal.at).shape)
+        check_size(f"{node.label!r}: its output", self.build.tensor(signal.at).shape, MAX_ACTIVATIONS)
         self.signals[name] = signal
 
     def remember(self, key: str, signal: Signal) -> Signal:

@@ -6,13 +6,14 @@ still float, which becomes a cast or a table at the next quantizer.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from dwell.errors import ConfigError
+from dwell.errors import ConfigError, DwellError
 from dwell.hls.frontends.onnx_file import OnnxGraph, OnnxNode, read_onnx
 from dwell.hls.frontends.qonnx import elementwise, fold, linear, pooling, shape, tail
 from dwell.hls.frontends.qonnx.operators import check_operator
@@ -21,6 +22,8 @@ from dwell.hls.frontends.qonnx.signals import Signal, Walk, integer, refuse
 from dwell.hls.frontends.qonnx.spec import CAST_ROUNDINGS, MAX_BITS, QUANTIZERS, read_spec
 from dwell.hls.frontends.reading import INPUT, Reading
 from dwell.hls.qmodel import FixedPoint
+
+_LOG = logging.getLogger(__name__)
 
 PROPOSED_PIXELS = "ufixed<8,0>"
 PROPOSED_VALUES = "fixed<16,6>"
@@ -52,7 +55,7 @@ class _Reader:
             check_operator(node)
         for node in graph.nodes:
             if all(not name or name in walk.constants for name in node.inputs):
-                fold.constant(walk, node)
+                _guarded(fold.constant, walk, node)
         self._enter()
         for node in graph.nodes:
             if node.outputs[0] not in walk.signals and node.outputs[0] not in walk.constants:
@@ -77,17 +80,14 @@ class _Reader:
     def _visit(self, node: OnnxNode) -> None:
         walk = self._walk
         if not walk.moving(node):
-            fold.constant(walk, node)
-            return
-        if node.op == "Shape":
-            fold.shape_of(walk, node)
-            return
-        if node.op in QUANTIZERS:
-            made = quantize(walk, node)
-            walk.set(node, made)
-            self._quantizer(node, made)
-            return
-        _VISITORS[node.op](walk, node)
+            _guarded(fold.constant, walk, node)
+        elif node.op in QUANTIZERS:
+            _guarded(_quantized, walk, node)
+            self._quantizer(node, walk.signals[node.outputs[0]])
+        elif node.op not in _VISITORS:
+            refuse(node, "it works on a tensor of the network", "use it on constants and shapes only")
+        else:
+            _guarded(_VISITORS[node.op], walk, node)
 
     def _quantizer(self, node: OnnxNode, made: Signal) -> None:
         name = node.outputs[0]
@@ -106,6 +106,11 @@ class _Reader:
                 place=str(graph.path),
             )
         order = self._input_order()
+        if given[order[-1]] > shape.MAX_VALUES:
+            raise ConfigError(
+                f"{graph.path.name}: a vector of {given[order[-1]]} values; {shape.MAX_VALUES} are the most",
+                place=str(graph.path),
+            )
         frame = tuple(given[axis] for axis in order)
         self._orders[INPUT] = order
         readers = graph.readers(graph.input)
@@ -165,6 +170,23 @@ class _Reader:
         walk.set(node, made)
         self._quantizer(node, made)
         return True
+
+
+def _guarded(visit: Callable[[Walk, OnnxNode], None], walk: Walk, node: OnnxNode) -> None:
+    """Visit a node. What a malformed one makes NumPy or onnxruntime say becomes an error that names it."""
+    try:
+        visit(walk, node)
+    except DwellError as error:
+        error.place = error.place or node.label
+        raise
+    except Exception as error:  # onnxruntime's errors have no common base
+        _LOG.debug("%s", node.label, exc_info=True)
+        what = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        refuse(node, f"it is malformed, or of a form that is not known: {what}", "export the network again")
+
+
+def _quantized(walk: Walk, node: OnnxNode) -> None:
+    walk.set(node, quantize(walk, node))
 
 
 _ON_CHANNELS = ("Conv", "MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "BatchNormalization")
@@ -242,6 +264,7 @@ def _without(lengths: tuple[int, ...], axis: int) -> tuple[int, ...]:
 _VISITORS: Mapping[str, Callable[[Walk, OnnxNode], None]] = {
     **dict.fromkeys(elementwise.UNARY, elementwise.unary),
     **dict.fromkeys(elementwise.BINARY, elementwise.binary),
+    "Shape": fold.shape_of,
     "MatMul": linear.matmul,
     "Gemm": linear.gemm,
     "Conv": linear.conv,
