@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from dwell.hls.qmodel import Cast, Conv2D, Input, QModel, Relu
 from dwell.hls.rtl.chain import build_chain
+from dwell.hls.rtl.folded.chain import build_folded_chain
 from dwell.hls.rtl.folded.dense import build_folded
 from dwell.hls.rtl.netlist import Netlist
 from dwell.hls.rtl.options import RtlOptions, Style
@@ -18,7 +19,11 @@ Builder = Callable[[QModel, RtlOptions], Netlist]
 def build(model: QModel, options: RtlOptions) -> Netlist:
     """The netlist of `model` in the style that `options` asks for; raises as `write_design` does."""
     builders: Mapping[Style, Builder] = {
-        "stream": build_chain if any_size(model, options) else build_stream,
+        "stream": build_stream
+        if not any_size(model, options)
+        else build_folded_chain
+        if options.folds
+        else build_chain,
         "unrolled": build_unrolled,
         "folded": build_folded,
     }
@@ -29,7 +34,6 @@ def any_size(model: QModel, options: RtlOptions) -> bool:
     """Whether style `stream` takes frames of any size: a chain of valid convolutions of stride 1, a pixel a clock."""
     return (
         options.pixels_per_clock == 1
-        and not options.folds
         and model.is_chain
         and len(model.tensors[model.input].shape) == 3
         and all(isinstance(node, Input | Conv2D | Relu | Cast) for node in model.nodes)

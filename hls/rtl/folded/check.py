@@ -139,4 +139,4 @@ def _golden(
         flat = codes.reshape(-1, codes.shape[-1])
         span = Interval(tuple(int(v) for v in flat.min(axis=0)), tuple(int(v) for v in flat.max(axis=0)))
         codes = evaluate(node, [tensors[node.inputs[0]]], tensors[node.output], span, [codes])
-    return codes.reshape(len(taps), -1)
+    return np.asarray(codes.reshape(len(taps), -1), dtype=np.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -122,7 +121,7 @@ def _entry(model: QModel, options: RtlOptions, island: IslandPlan) -> dict[str, 
     }  # fmt: skip
 
 
-def layer_entry(layer: FoldedLayer, vectors: int = 1) -> Mapping[str, Any]:
+def layer_entry(layer: FoldedLayer, vectors: int = 1) -> dict[str, Any]:
     """What `design.json` says of a folded layer: the keys that are not the graph's."""
     fold = layer.unit.folding
     return {

@@ -132,9 +132,7 @@ def reuse_for_clocks(matrices: Sequence[Matrix], clocks: int) -> dict[str, int]:
     """For each layer the largest reuse factor of at most `clocks`: the fewest multipliers that keep up."""
     if clocks < 1:
         raise ConfigError(f"{clocks} clocks a vector", hint="1 or more", place="convert.reuse")
-    return {
-        m.name: max(r for r in legal_reuse(m.inputs, m.outputs) if r <= clocks) for m in matrices
-    }
+    return {m.name: max(r for r in legal_reuse(m.inputs, m.outputs) if r <= clocks) for m in matrices}
 
 
 def reuse_for_multipliers(matrices: Sequence[Matrix], limits: Mapping[str, int] | int) -> dict[str, int]:

@@ -23,17 +23,22 @@ from dwell.hls.rtl.folded.text import (
 )
 from dwell.hls.rtl.kernel import print_kernel
 
+#: The bus from the weight port to the memories.
+LOAD_PORTS = {name: name for name in ("load", "load_bank", "load_address", "load_data")}
+
 
 @dataclass(frozen=True)
 class Loads:
-    """Where the memories of a design lie for whoever writes them: numbers of bus words of `bits` bits.
+    """Where the memories of a design lie for whoever writes them.
 
-    `windows` gives each memory's first one by the memory's name, `first` is the first of all of them.
+    `windows` gives the number of each one's first bus word by the memory's name; a number has `bits` bits. A bank
+    of all memories is `words` bus words, `structure` a digest of what they are.
     """
 
     windows: Mapping[str, int]
     bits: int
-    first: int
+    words: int
+    structure: int
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,7 @@ class _Printer:
         if self.loads:
             ports += [
                 f"{INDENT}input  wire load,",
+                f"{INDENT}input  wire load_bank,",
                 f"{INDENT}input  wire {vector(self.loads.bits)} load_address,",
                 f"{INDENT}input  wire {vector(BUS_BITS)} load_data,",
             ]
@@ -195,7 +201,7 @@ class _Printer:
     def _memory(self, memory: Memory, address: str, word: str) -> list[str]:
         ports = {"clk": "aclk", "address": address, "word": word}
         if self.loads:
-            ports |= {"load": "load", "load_address": "load_address", "load_data": "load_data"}
+            ports |= LOAD_PORTS
         return instance(module_name(self.top, memory), f"u_{memory.kind}", {}, ports)
 
     # ---- sums to results
@@ -311,7 +317,10 @@ class _Printer:
         if layer.rigid:
             return [
                 f"{INDENT}assign room = 1'b1;",
-                *(f"{INDENT}assign out_{n} = result_{n};" for n in ("valid", "first", "last", "bank", "data")),
+                *(
+                    f"{INDENT}assign out_{n} = result_{n};"
+                    for n in ("valid", "first", "last", "bank", "data")
+                ),
                 f"{INDENT}wire unused_flow = &{{1'b0, start, out_ready}};",
             ]
         return instance(

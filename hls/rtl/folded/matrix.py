@@ -121,7 +121,12 @@ def common_range(spans: Sequence[Range]) -> Range:
 
 
 def plan_matrix(
-    node: Conv2D | Dense, folding: Folding, spans: Sequence[Range], multiplier: Multiplier, *, any_weights: bool
+    node: Conv2D | Dense,
+    folding: Folding,
+    spans: Sequence[Range],
+    multiplier: Multiplier,
+    *,
+    any_weights: bool,
 ) -> MatrixUnit:
     """The unit of `node` for input elements `spans`; `any_weights`: for every weight and bias that its types hold.
 
@@ -135,7 +140,11 @@ def plan_matrix(
         kind = FixedPoint.holding(int(matrix.min()), int(matrix.max()), node.weight_type.frac)
     frac, bias = _aligned_bias(node, element.frac + kind.frac, narrow=not any_weights)
     up = frac - element.frac - kind.frac
-    sums = _any_sums(kind, element, folding, up, frac) if any_weights else _sums(matrix, spans, element, bias, up, frac)
+    sums = (
+        _any_sums(kind, element, folding, up, frac)
+        if any_weights
+        else _sums(matrix, spans, element, bias, up, frac)
+    )
     unit = MatrixUnit(
         node.name, folding, element, matrix, kind, frac, tuple(bias), tuple(sums),
         rows=_in_logic(multiplier, element.bits, kind.width),

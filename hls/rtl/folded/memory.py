@@ -49,12 +49,8 @@ class Memory:
 
     @property
     def window_bits(self) -> int:
-        """Bits of a bus word's number in the memory's window: bank, address, chunk."""
-        return 1 + self.address_bits + self.chunk_bits
-
-    def window_offset(self, bank: int, address: int, chunk: int) -> int:
-        """Number of a bus word in the memory's window."""
-        return ((bank << self.address_bits | address) << self.chunk_bits) | chunk
+        """Bits of a bus word's number in the memory's window: address, chunk."""
+        return self.address_bits + self.chunk_bits
 
 
 def packed(codes: list[int], width: int) -> int:
@@ -68,7 +64,7 @@ def print_memory(memory: Memory, module: str, header: str, window: int | None, l
     """The module's text. `window`: number of its first bus word, where it can be written; else None.
 
     Ports: `clk`; `address`, {bank, address}; `word`, `reads` clocks later. Where it can be written
-    also `load`, `load_address` (a bus word's number) and `load_data`.
+    also `load`, `load_bank`, `load_address` (a bus word's number in its bank) and `load_data`.
     """
     loads = window is not None
     lines = [
@@ -83,6 +79,7 @@ def print_memory(memory: Memory, module: str, header: str, window: int | None, l
     if loads:
         lines += [
             f"{_INDENT}input  wire load,",
+            f"{_INDENT}input  wire load_bank,",
             f"{_INDENT}input  wire [{load_bits - 1}:0] load_address,",
             f"{_INDENT}input  wire [{BUS_BITS - 1}:0] load_data,",
         ]
@@ -109,7 +106,7 @@ def _writable(memory: Memory, window: int, load_bits: int) -> list[str]:
         )
     else:
         lines.append(f"{_INDENT}wire mine = load;")
-    place = f"load_address[{inside - 1}:{memory.chunk_bits}]"
+    place = f"{{load_bank, load_address[{inside - 1}:{memory.chunk_bits}]}}"
     used = 0
     for chunk in range(memory.chunks):
         low, width = chunk * BUS_BITS, min(BUS_BITS, memory.width - chunk * BUS_BITS)

@@ -130,7 +130,9 @@ def _require_reuse(model: QModel, options: RtlOptions) -> None:
         return
     matrices = matrices_of(model)
     if not matrices:
-        raise ConfigError(f"{model.name} has no layer to fold", hint="use style 'unrolled'", place="convert.style")
+        raise ConfigError(
+            f"{model.name} has no layer to fold", hint="use style 'unrolled'", place="convert.style"
+        )
     fits = reuse_for_multipliers(matrices, max(_SMALL_DEVICE, len(matrices)))
     proposal = ",".join(f"{name}={reuse}" for name, reuse in fits.items())
     raise ConfigError(
@@ -148,7 +150,7 @@ def _vector(shape: tuple[int, ...], nodes: Sequence[Node]) -> int:
 
 def _with_lanes(nodes: Sequence[Node], model: QModel, elements: int) -> tuple[Matrix, ...]:
     """Matrices with the lanes of the design's own beats where those reach them."""
-    found = []
+    found: list[Matrix] = []
     for node in nodes:
         if isinstance(node, Dense):
             inputs, outputs = (int(v) for v in node.weight.shape)

@@ -9,7 +9,9 @@ from dwell.hls.rtl.folded.text import INDENT, delay, instance, vector, wires
 def search_lines(steps: StepUnit, fold_bits: int) -> list[str]:
     """Wires KIND_address and KIND_word of each of the unit's memories, the comparisons and the results."""
     bits = steps.bits
-    lines = [f"{INDENT}wire {vector(fold_bits + 1)} at_0 = {{sum_bank, sum_fold}};  // beside each comparison"]
+    lines = [
+        f"{INDENT}wire {vector(fold_bits + 1)} at_0 = {{sum_bank, sum_fold}};  // beside each comparison"
+    ]
     for stage in range(1, bits + 1):
         lines.append(f"{INDENT}wire {vector(fold_bits + 1)} at_{stage};")
         lines += delay(f"u_at_{stage}", 2, f"at_{stage - 1}", f"at_{stage}", fold_bits + 1)

@@ -47,9 +47,7 @@ def delay(name: str, depth: int, source: str, target: str, bits: int, *, reset: 
 def wires(prefix: str, bits: Mapping[str, int]) -> list[str]:
     """Declarations of `prefix`_name for each name."""
     flags = [f"{prefix}_{name}" for name, count in bits.items() if count == 1]
-    wide = [
-        f"{INDENT}wire {vector(count)} {prefix}_{name};" for name, count in bits.items() if count != 1
-    ]
+    wide = [f"{INDENT}wire {vector(count)} {prefix}_{name};" for name, count in bits.items() if count != 1]
     return [f"{INDENT}wire {', '.join(flags)};", *wide] if flags else wide
 
 
@@ -81,7 +79,9 @@ def extended(
     return lines
 
 
-def module_text(header: str, remarks: Iterable[str], name: str, ports: Sequence[str], body: Sequence[str]) -> str:
+def module_text(
+    header: str, remarks: Iterable[str], name: str, ports: Sequence[str], body: Sequence[str]
+) -> str:
     """A module; the last port's comma goes."""
     declared = [*ports[:-1], ports[-1].rstrip(",")]
     return "\n".join(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dwell.hls.qmodel import FixedPoint, QModel
 from dwell.hls.rtl.circuit import Range
-from dwell.hls.rtl.folded.layer import FoldedLayer, Loads
+from dwell.hls.rtl.folded.layer import LOAD_PORTS, FoldedLayer, Loads
 from dwell.hls.rtl.folded.memory import BUS_BITS
 from dwell.hls.rtl.folded.plan import KernelIsland, Plan
 from dwell.hls.rtl.folded.text import INDENT, delay, instance, module_text, vector, wires
@@ -65,19 +65,23 @@ def axis_ports(ports: tuple[Port, Port], loads: Loads | None) -> list[str]:
     ]
     if loads:
         for name, bits, direction in _LITE:
-            width = bits or loads.bits + 2
+            width = bits or loads.bits + 4
             span = f" {vector(width)}" if width > 1 else ""
             lines.append(f"{INDENT}{direction.ljust(6)} wire{span} s_axil_{name},")
     return lines
 
 
-def lite_ports(loads: Loads) -> dict[str, str]:
+def lite_ports() -> dict[str, str]:
     """Connections of the AXI4-Lite port of `dwell_weight_port`."""
     return {f"s_axil_{name}": f"s_axil_{name}" for name, _, _ in _LITE}
 
 
 def _front(port: Port, plan: Plan, loads: Loads | None) -> list[str]:
-    lines = [f"{INDENT}// ---- beats in: every frame behind the guard is whole"]
+    lines = [
+        f"{INDENT}wire back_last, back_bank;  // of the result at the output",
+        "",
+        f"{INDENT}// ---- beats in: every frame behind the guard is whole",
+    ]
     lines += wires("frame", link_bits(port.bits))
     lines += instance(
         "dwell_frame_guard", "u_guard", {"BITS": port.bits, "BEATS": port.line_beats},
@@ -94,28 +98,46 @@ def _front(port: Port, plan: Plan, loads: Loads | None) -> list[str]:
     lines.append(f"{INDENT}wire unused_input = &{{1'b0, {unused}}};")
     if not loads:
         return [*lines, f"{INDENT}assign frame_bank = 1'b0;"]
-    return [*lines, *weight_port(loads, "frame")]
+    return [*lines, *frame_banks("frame"), *weight_port(loads, "current", "flying")]
 
 
-def weight_port(loads: Loads, link: str) -> list[str]:
-    """The AXI4-Lite port, the bank of the frames on `link` and the bus to the memories."""
+def frame_banks(link: str) -> list[str]:
+    """The bank of the frames on `link`, and how many use each: from there to the output."""
+    lines = ["", f"{INDENT}// ---- which bank a frame uses: it travels with the frame"]
+    lines += [f"{INDENT}wire select, current;", f"{INDENT}wire [31:0] flying;"]
+    return lines + instance(
+        "dwell_bank_frames", "u_banks", {},
+        {
+            "clk": "aclk", "rst_n": "aresetn", "select": "select",
+            "moves": f"{link}_valid & {link}_ready", "first": f"{link}_first", "bank": f"{link}_bank",
+            "ends": "m_axis_tvalid & m_axis_tready & back_last", "end_bank": "back_bank",
+            "current": "current", "flying": "flying",
+        },
+    )  # fmt: skip
+
+
+def weight_port(loads: Loads, current: str, flying: str) -> list[str]:
+    """The AXI4-Lite port with the bus to the memories; `select` is the bank of the frames to come.
+
+    `current` is the bank of the frame that has begun last, `flying` {of bank 1, of bank 0} how many frames use one.
+    """
     lines = [
         "",
-        f"{INDENT}// ---- weights in, and which bank a frame uses",
-        f"{INDENT}wire load;",
+        f"{INDENT}// ---- weights in",
+        f"{INDENT}wire load, load_bank;",
         f"{INDENT}wire {vector(loads.bits)} load_address;",
         f"{INDENT}wire {vector(BUS_BITS)} load_data;",
     ]
-    return lines + instance(
-        "dwell_weight_port", "u_weights", {"ADDRESS_BITS": loads.bits + 2, "FIRST_WORD": loads.first},
+    parameters = {"BITS": loads.bits, "MEMORIES": len(loads.windows), "WORDS": loads.words}
+    text = instance(
+        "dwell_weight_port", "u_weights", parameters,
         {
-            "clk": "aclk", "rst_n": "aresetn", **lite_ports(loads),
-            "begins": f"{link}_valid & {link}_ready & {link}_first", "at_first": f"{link}_first",
-            "bank": f"{link}_bank",
-            "ends": "m_axis_tvalid & m_axis_tready & back_last", "end_bank": "back_bank",
-            "load": "load", "load_address": "load_address", "load_data": "load_data",
+            "clk": "aclk", "rst_n": "aresetn", **lite_ports(),
+            "select": "select", "current": current, "flying": flying, **LOAD_PORTS,
         },
     )  # fmt: skip
+    text[1] = text[1].replace(".BITS(", f".STRUCTURE(32'h{loads.structure:08x}), .BITS(", 1)
+    return lines + text
 
 
 def layer_instance(layer: FoldedLayer, name: str, source: str, target: str, loads: Loads | None) -> list[str]:
@@ -124,7 +146,7 @@ def layer_instance(layer: FoldedLayer, name: str, source: str, target: str, load
     for prefix, link in (("in", source), ("out", target)):
         ports |= {f"{prefix}_{n}": f"{link}_{n}" for n in ("valid", "ready", "first", "last", "bank", "data")}
     if loads:
-        ports |= {"load": "load", "load_address": "load_address", "load_data": "load_data"}
+        ports |= LOAD_PORTS
     return instance(layer.module, name, {}, ports)
 
 
@@ -187,8 +209,8 @@ def _back(kind: FixedPoint, spans: Sequence[Range], port: Port, link: str) -> li
 def back(kind: FixedPoint, spans: Sequence[Range], port: Port, link: str) -> list[str]:
     """A link to the output port: each code in the output's type, the last one's sign in the padding."""
     lines = [
-        f"{INDENT}wire back_last = {link}_last;",
-        f"{INDENT}wire back_bank = {link}_bank;",
+        f"{INDENT}assign back_last = {link}_last;",
+        f"{INDENT}assign back_bank = {link}_bank;",
         f"{INDENT}assign m_axis_tvalid = {link}_valid;",
         f"{INDENT}assign m_axis_tuser = {link}_first;",
         f"{INDENT}assign m_axis_tlast = back_last;",
