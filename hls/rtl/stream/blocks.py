@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from dwell.hls.qmodel import Node
 from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.folded.layer import FoldedLayer
 from dwell.hls.rtl.kernel import Kernel
 from dwell.hls.rtl.stream.layout import Geometry, Layout
 
@@ -86,6 +87,30 @@ class Island:
     def depth_log2(self) -> int:
         """log2 of the places of the credit FIFO: enough for a step every clock."""
         return max((self.latency + 2).bit_length(), 2)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.output,)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A layer with shared multipliers. It takes its vector in beats; all channels of a result leave together."""
+
+    name: str
+    input: str
+    output: str
+    nodes: tuple[Node, ...]
+    layer: FoldedLayer
+
+    @property
+    def beats(self) -> int:
+        """Beats of a vector."""
+        return self.layer.unit.folding.inputs // self.layer.in_lanes
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -206,13 +231,17 @@ class Wires:
         return (self.output,)
 
 
-Block: TypeAlias = Entry | Island | Fork | Join | Fifo | Narrow | Widen | Wires
+Block: TypeAlias = Entry | Island | Folded | Fork | Join | Fifo | Narrow | Widen | Wires
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole stream. `links` gives each link's layout; `result` is the last one."""
+    """A whole stream. `links` gives each link's layout; `result` is the last one.
+
+    `modules` names the modules of kernels and folded layers, by the kernels' and the nodes' names.
+    """
 
     blocks: tuple[Block, ...]
     links: Mapping[str, Layout]
     result: str
+    modules: Mapping[str, str]

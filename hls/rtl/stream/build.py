@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from dwell.hls.qmodel import Conv2D, Dense, QModel
+from dwell.hls.rtl.folded.dense import layer_entry
+from dwell.hls.rtl.folded.layer import Loads, print_layer
+from dwell.hls.rtl.folded.reload_map import plan_loads, weights_entry
 from dwell.hls.rtl.kernel import Kernel, print_kernel
 from dwell.hls.rtl.kernels import check_kernel
-from dwell.hls.rtl.names import identifier, unique
+from dwell.hls.rtl.names import identifier
 from dwell.hls.rtl.netlist import Netlist, Port, header, type_entry
 from dwell.hls.rtl.options import RtlOptions
-from dwell.hls.rtl.stream.blocks import Entry, Fifo, Island, Plan, Reduce, Repeat, Window
+from dwell.hls.rtl.stream.blocks import Fifo, Folded, Island, Plan, Reduce, Repeat, Window
 from dwell.hls.rtl.stream.clocks import sized
+from dwell.hls.rtl.stream.folds import check_folded
+from dwell.hls.rtl.stream.layout import Geometry, Layout
 from dwell.hls.rtl.stream.lower import lower_stream
-from dwell.hls.rtl.stream.text import bits_of
 from dwell.hls.rtl.stream.top import Shell, print_stream
 
 
@@ -26,40 +30,42 @@ def build_stream(model: QModel, options: RtlOptions) -> Netlist:
     """
     plan, timing = sized(lower_stream(model, options))
     islands = [b for b in plan.blocks if isinstance(b, Island)]
-    checked = sum(_checked(island, model) for island in islands)
-    shell = _shell(model, plan, islands)
+    folded = [b for b in plan.blocks if isinstance(b, Folded)]
+    layers = [b.layer for b in folded]
+    loads = plan_loads(layers) if options.reload and layers else None
+    checked = sum(_checked(b, model) for b in islands) + sum(check_folded(b, model) for b in folded)
+    shell = _shell(model, plan, loads)
     modules = {f"{shell.top}.v": print_stream(plan, shell)}
     for kernel in _kernels(islands):
-        name = shell.modules[kernel.name]
+        name = plan.modules[kernel.name]
         modules[f"{name}.v"] = print_kernel(kernel, name, shell.header)
-    frame_cycles = timing.frame_cycles
+    for layer in layers:
+        modules |= print_layer(layer, shell.top, shell.header, loads)
     return Netlist(
         top=shell.top,
         modules=modules,
         input=shell.input,
         output=shell.output,
         latency_cycles=timing.latency,
-        ii_cycles=-(-frame_cycles // plan.links[plan.blocks[0].outputs[0]].beats),
-        frame_cycles=frame_cycles,
-        layers=tuple(_layer(model, plan, shell, island) for island in islands),
+        ii_cycles=-(-timing.frame_cycles // plan.links[plan.blocks[0].outputs[0]].beats),
+        frame_cycles=timing.frame_cycles,
+        layers=tuple(
+            _entry(model, plan, b) for b in plan.blocks if isinstance(b, Island | Folded) and b.nodes
+        ),
         checked_codes=checked,
         latency_exact=timing.exact,
         fifo_depth=max((b.depth for b in plan.blocks if isinstance(b, Fifo)), default=0),
+        weights=weights_entry(layers, loads) if loads else None,
     )
 
 
-def _shell(model: QModel, plan: Plan, islands: list[Island]) -> Shell:
-    top = identifier(model.name)
-    kernels = _kernels(islands)
-    modules = unique([f"{top}_{identifier(kernel.name)}" for kernel in kernels])
-    entry = plan.blocks[0]
-    assert isinstance(entry, Entry)
+def _shell(model: QModel, plan: Plan, loads: Loads | None) -> Shell:
     return Shell(
-        top=top,
+        top=identifier(model.name),
         header=header(model, "stream"),
-        input=_port(model, model.input, plan, entry.output),
+        input=_port(model, model.input, plan, plan.blocks[0].outputs[0]),
         output=_port(model, model.output, plan, plan.result),
-        modules={kernel.name: module for kernel, module in zip(kernels, modules, strict=True)},
+        loads=loads,
     )
 
 
@@ -86,34 +92,52 @@ def _checked(island: Island, model: QModel) -> int:
     return check_kernel(island.kernel, nodes, model.tensors)
 
 
-def _layer(model: QModel, plan: Plan, shell: Shell, island: Island) -> Mapping[str, Any]:
-    head, tail = island.nodes[0], island.nodes[-1]
-    frame, out = plan.links[island.inputs[0]], plan.links[island.output]
-    window = island.front.geometry if isinstance(island.front, Window) else None
-    fifos = [b for b in plan.blocks if isinstance(b, Fifo)]
-    kernel = island.kernel
-    circuit = kernel.circuit if kernel else None
-    return {
+def _entry(model: QModel, plan: Plan, block: Island | Folded) -> Mapping[str, Any]:
+    """What `design.json` says of a layer."""
+    head, tail = block.nodes[0], block.nodes[-1]
+    frame, out = plan.links[block.inputs[0]], plan.links[block.output]
+    fifos = [b for b in plan.blocks if isinstance(b, Fifo) and b.output in block.inputs]
+    entry = {
         "name": head.name,
         "kind": type(head).__name__,
-        "nodes": [f"{type(node).__name__} {node.name}" for node in island.nodes],
-        "module": shell.modules[kernel.name] if kernel else None,
+        "nodes": [f"{type(node).__name__} {node.name}" for node in block.nodes],
         "style": "stream",
         "lanes": out.lanes,
         "in_type": type_entry(model.tensors[head.inputs[0]].type),
         "weight_type": type_entry(head.weight_type) if isinstance(head, Conv2D | Dense) else None,
         "out_type": type_entry(model.tensors[tail.output].type),
-        "wires": {"in_bits": frame.bits, "out_bits": bits_of(out.spans) * out.lanes},
-        "window": list(window.kernel) if window else None,
-        "kernel": {
-            "kind": "adders",
-            "adders": circuit.adders if circuit else 0,
-            "depth": circuit.depth() if circuit else 0,
-            "stages": kernel.latency if kernel else 0,
-        },
-        "ii_cycles": 1,
-        "latency_cycles": island.latency,
-        "fifo_depth": max((f.depth for f in fifos if f.output in island.inputs), default=0),
-        "line_buffer_bits": window.reach[0] * frame.bits * frame.row_beats if window else 0,
+        "wires": {"in_bits": frame.bits, "out_bits": out.bits},
+        "fifo_depth": max((f.depth for f in fifos), default=0),
         "lut_estimate": None,
+    }
+    if isinstance(block, Folded):
+        source = next(b for b in plan.blocks if block.input in b.outputs)
+        window = (
+            source.front.geometry if isinstance(source, Island) and isinstance(source.front, Window) else None
+        )
+        above = plan.links[source.inputs[0]] if window else frame
+        return entry | _window_entry(window, above) | layer_entry(block.layer, frame.beats // block.beats)
+    window = block.front.geometry if isinstance(block.front, Window) else None
+    kernel = block.kernel
+    return (
+        entry
+        | _window_entry(window, frame)
+        | {
+            "module": plan.modules[kernel.name] if kernel else None,
+            "kernel": {
+                "kind": "adders",
+                "adders": kernel.circuit.adders if kernel else 0,
+                "depth": kernel.circuit.depth() if kernel else 0,
+                "stages": kernel.latency if kernel else 0,
+            },
+            "ii_cycles": 1,
+            "latency_cycles": block.latency,
+        }
+    )
+
+
+def _window_entry(window: Geometry | None, frame: Layout) -> dict[str, Any]:
+    return {
+        "window": list(window.kernel) if window else None,
+        "line_buffer_bits": window.reach[0] * frame.bits * frame.row_beats if window else 0,
     }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dwell.hls.rtl.folded.timing import Pipe, Unit
 from dwell.hls.rtl.stream.blocks import (
     Block,
     Entry,
     Fifo,
+    Folded,
     Fork,
     Island,
     Join,
@@ -260,6 +262,27 @@ class _ReduceIsland(_Island):
         return self.beat == 0
 
 
+class _Folded(Part):
+    """A folded layer: the model of its flow is that of the layer's own room."""
+
+    def __init__(self, block: Folded, wires: Handshakes) -> None:
+        super().__init__(block, wires)
+        layer, fold = block.layer, block.layer.unit.folding
+        pipe = Pipe(1 << layer.fifo_log2, layer.beats)
+        spacing = fold.sf * (fold.nf // layer.beats)
+        self.unit = Unit(block.beats, layer.slots, fold.reuse, layer.pipeline, spacing, pipe)
+
+    def give(self) -> None:
+        self.w.valid[self.o[0]] = self.unit.valid()
+
+    def take(self) -> None:
+        self.w.ready[self.i[0]] = self.unit.ready()
+
+    def tick(self) -> None:
+        taken = self.w.valid[self.i[0]] and self.w.ready[self.i[0]]
+        self.unit.clock(taken, self.w.valid[self.o[0]] and self.w.ready[self.o[0]])
+
+
 class EntryPart(Part):
     """The frame guard, with a source that always has the next beat."""
 
@@ -289,6 +312,8 @@ def part_of(block: Block, plan: Plan, wires: Handshakes, frames: int) -> Part:
         return EntryPart(block, wires, plan.links[block.output].beats * frames)
     if isinstance(block, Fifo):
         return FifoPart(block, wires)
+    if isinstance(block, Folded):
+        return _Folded(block, wires)
     if isinstance(block, Narrow):
         return _Narrow(block, wires)
     if isinstance(block, Widen):

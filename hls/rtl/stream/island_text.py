@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from dwell.hls.rtl.stream.blocks import Island, Plan, Reduce, Repeat, Window
 from dwell.hls.rtl.stream.layout import Layout
 from dwell.hls.rtl.stream.text import (
@@ -22,10 +20,10 @@ from dwell.hls.rtl.stream.text import (
 
 
 class IslandPrinter:
-    """Prints islands of `plan`; `modules` names the modules of kernels by the kernels' names."""
+    """Prints islands of `plan`."""
 
-    def __init__(self, plan: Plan, modules: Mapping[str, str]) -> None:
-        self.plan, self.modules = plan, modules
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.modules = plan, plan.modules
 
     def lines(self, block: Island) -> list[str]:
         name, out = block.name, self.plan.links[block.output]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from math import gcd, prod
+from math import gcd
 
 import numpy as np
-import numpy.typing as npt
 
-from dwell.errors import ConfigError, ResourceError, UnsupportedLayerError
+from dwell.errors import ConfigError, UnsupportedLayerError
 from dwell.hls.qmodel import (
     Add,
     Concat,
@@ -31,25 +30,22 @@ from dwell.hls.qmodel import (
 )
 from dwell.hls.qmodel.nodes import ELEMENTWISE_NODES
 from dwell.hls.rtl.circuit import Range
-from dwell.hls.rtl.kernel import Kernel
 from dwell.hls.rtl.kernels import make_kernel, pixel_ranges
-from dwell.hls.rtl.names import identifier
+from dwell.hls.rtl.names import identifier, unique
 from dwell.hls.rtl.options import LANES, RtlOptions
 from dwell.hls.rtl.stream.blocks import (
-    Block,
     Entry,
     Fifo,
+    Folded,
     Fork,
-    Front,
-    Island,
     Join,
     Narrow,
     Pixels,
     Plan,
     Repeat,
-    Widen,
-    Wires,
+    Window,
 )
+from dwell.hls.rtl.stream.folds import folded_layer, foldings_of, is_folded
 from dwell.hls.rtl.stream.islands import (
     check_linear,
     check_window,
@@ -59,15 +55,14 @@ from dwell.hls.rtl.stream.islands import (
     window_kernel,
 )
 from dwell.hls.rtl.stream.layout import Layout
+from dwell.hls.rtl.stream.links import Links
+from dwell.hls.rtl.stream.order import Moving, element_source, per_pixel
 
 #: What a stream of frames of a fixed size carries.
 CARRIED = (
     "Input", "Conv2D", "Dense", "Affine", "Relu", "LeakyRelu", "Clip", "Cast", "Table", "Pool2D", "Add",
     "Multiply", "Concat", "Upsample", "TopK", "Softmax", "Flatten", "Reshape", "Slice", "Transpose",
 )  # fmt: skip
-
-#: A tensor that has to be in one beat, to be rearranged or to go into a dense layer, in bits.
-MOST_GATHERED_BITS = 16_384
 
 #: A vector of results goes out in several beats beyond so many bits.
 _WIDEST_VECTOR = 512
@@ -89,17 +84,18 @@ def lower_stream(model: QModel, options: RtlOptions) -> Plan:
     return _Lowering(model, options).plan()
 
 
-class _Lowering:
+class _Lowering(Links):
     def __init__(self, model: QModel, options: RtlOptions) -> None:
+        super().__init__()
         self.model, self.options = model, options
         self.order = model.order()
         self.uses = Counter(name for node in self.order for name in node.inputs)
-        self.blocks: list[Block] = []
-        self.links: dict[str, Layout] = {}
-        self.ready: dict[str, list[str]] = {}  # links that carry a tensor, one for each reader left
         # Numbered, so that no wire of one block can be called as one of another.
         self.names = {node.name: f"n{i}_{identifier(node.name)}" for i, node in enumerate(self.order)}
-        self.bases: dict[str, str] = {}  # which node's a link is
+        titles = [title for node in self.order for title in (node.name, f"{node.name} lanes")]
+        modules = [f"{identifier(model.name)}_{name}" for name in unique(titles)]
+        self.modules = dict(zip(titles, modules, strict=True))
+        self.foldings = foldings_of(self.order, options)
 
     def plan(self) -> Plan:
         nodes = list(self.order)
@@ -117,7 +113,7 @@ class _Lowering:
                 at = follower.output
             self._provide(at, self._lower(head, tail))
         result = self._result(self.ready[self.model.output].pop())
-        return Plan(tuple(self.blocks), self.links, result)
+        return Plan(tuple(self.blocks), self.links, result, self.modules)
 
     def _follower(self, tensor: str) -> Node | None:
         """The element-wise node that alone reads a tensor."""
@@ -126,49 +122,25 @@ class _Lowering:
         node = next(n for n in self.order if tensor in n.inputs)
         return node if isinstance(node, ELEMENTWISE_NODES) else None
 
-    # ---- links
-
-    def _link(self, base: str, layout: Layout) -> str:
-        link = f"l{len(self.links)}_{base}"
-        self.links[link], self.bases[link] = layout, base
-        return link
+    def _flows_on(self, tensor: str) -> bool:
+        """Whether a vector is read by a folded layer alone, which takes it in parts."""
+        readers = [n for n in self.order if tensor in n.inputs]
+        shape = self.model.tensors[tensor].shape
+        return (
+            len(readers) == 1
+            and len(shape) == 1
+            and isinstance(readers[0], Dense)
+            and is_folded(readers[0], self.options)
+        )
 
     def _provide(self, tensor: str, link: str) -> None:
         readers = self.uses[tensor] + (tensor == self.model.output)
         if readers <= 1:
             self.ready[tensor] = [link]
             return
-        ways = tuple(self._link(self.bases[link], self.links[link]) for _ in range(readers))
+        ways = tuple(self.link(self.bases[link], self.links[link]) for _ in range(readers))
         self.blocks.append(Fork(f"fork_{link}", link, ways))
         self.ready[tensor] = list(reversed(ways))
-
-    def _take(self, tensor: str) -> str:
-        return self.ready[tensor].pop()
-
-    def _at_lanes(self, link: str, lanes: int) -> str:
-        """The same tensor, fewer pixels a beat."""
-        layout = self.links[link]
-        if layout.lanes == lanes:
-            return link
-        rest = layout.columns - (layout.row_beats - 1) * layout.lanes
-        out = self._link(self.bases[link], replace(layout, lanes=lanes))
-        self.blocks.append(
-            Narrow(f"narrow_{out}", link, out, layout.lanes // lanes, layout.row_beats, -(-rest // lanes))
-        )
-        return out
-
-    def _island(
-        self,
-        name: str,
-        links: tuple[str, ...],
-        nodes: Sequence[Node],
-        front: Front,
-        kernel: Kernel | None,
-        out: Layout,
-    ) -> str:
-        link = self._link(name, out)
-        self.blocks.append(Island(name, links, link, tuple(nodes), front, kernel))
-        return link
 
     # ---- nodes
 
@@ -185,8 +157,10 @@ class _Lowering:
         if isinstance(head, Flatten | Reshape | Slice | Transpose):
             link = self._rearrange(head, name)
             return self._pixels(tail, name, (link,)) if tail else link
+        if isinstance(head, Dense) and is_folded(head, self.options):
+            return self._folded_dense(head, tail, name)
         if isinstance(head, (Dense, Softmax, TopK, *ELEMENTWISE_NODES)):
-            return self._pixels([head, *tail], name, (self._take(head.inputs[0]),))
+            return self._pixels([head, *tail], name, (self.take(head.inputs[0]),))
         raise UnsupportedLayerError(head.name, type(head).__name__, CARRIED, reason="style 'stream'")
 
     def _entry(self, node: Input, name: str) -> str:
@@ -201,17 +175,19 @@ class _Lowering:
                 place="convert.pixels_per_clock",
             )
         # Every code of the type, also one that the input's own cast would never give: the port can carry it.
-        link = self._link(name, Layout(rows, columns, lanes, pixel_ranges(tensor)))
+        link = self.link(name, Layout(rows, columns, lanes, pixel_ranges(tensor)))
         self.blocks.append(Entry(name, link))
         return link
 
     def _window(self, head: Conv2D | Pool2D, tail: list[Node], name: str) -> str:
         check_window(head, CARRIED)
-        link = self._take(head.inputs[0])
+        link = self.take(head.inputs[0])
         if isinstance(head, Pool2D) and is_global(head, self.links[link]):
             return self._reduce(head, tail, name, link)
         window, taps = window_front(head, self.links[link].spans)
-        link = self._at_lanes(link, window.geometry.lanes(self.links[link]))
+        if isinstance(head, Conv2D) and is_folded(head, self.options):
+            return self._folded_window(head, tail, name, link, window, taps)
+        link = self.at_lanes(link, window.geometry.lanes(self.links[link]))
         frame = self.links[link]
         lanes = window.geometry.out_lanes(frame.lanes)
         if isinstance(head, Conv2D):
@@ -219,32 +195,60 @@ class _Lowering:
         nodes = (head, *tail)
         kernel = window_kernel(nodes, self.model.tensors, window, taps, self.options.latency_cutoff)
         rows, columns = window.geometry.results(frame)
-        return self._island(name, (link,), nodes, window, kernel, Layout(rows, columns, lanes, kernel.result))
+        return self.island(name, (link,), nodes, window, kernel, Layout(rows, columns, lanes, kernel.result))
+
+    def _folded_window(
+        self, head: Conv2D, tail: list[Node], name: str, link: str, window: Window, taps: Sequence[Range]
+    ) -> str:
+        """One window a beat, then a layer that takes its time for each."""
+        lanes, stride = self.links[link].lanes, window.geometry.stride[1]
+        link = self.at_lanes(link, max(n for n in range(1, lanes + 1) if lanes % n == 0 and stride % n == 0))
+        rows, columns = window.geometry.results(self.links[link])
+        whole = tuple(taps) * (window.geometry.kernel[0] * window.geometry.kernel[1])
+        windows = self.island(f"{name}_window", (link,), (), window, None, Layout(rows, columns, 1, whole))
+        return self._folded(head, tail, name, windows, self.links[windows])
+
+    def _folded(self, head: Conv2D | Dense, tail: list[Node], name: str, link: str, out: Layout) -> str:
+        nodes, beat = (head, *tail), self.links[link].spans * self.links[link].lanes
+        folding, module = self.foldings[head.name], self.modules[head.name]
+        layer = folded_layer(nodes, self.model, beat, folding, self.options, module)
+        to = self.link(name, replace(out, spans=layer.out_spans))
+        self.blocks.append(Folded(name, link, to, nodes, layer))
+        return to
+
+    def _folded_dense(self, head: Dense, tail: list[Node], name: str) -> str:
+        """A dense layer on each pixel, or on a flattened frame as its pixels come."""
+        link = self.take(head.inputs[0])
+        frame = self.links[link]
+        if len(frame.spans) != head.weight.shape[0]:
+            return self._folded(head, tail, name, link, Layout(1, 1, 1, ()))
+        link = self.at_lanes(link, 1)
+        return self._folded(head, tail, name, link, self.links[link])
 
     def _reduce(self, head: Pool2D, tail: list[Node], name: str, link: str) -> str:
-        link = self._at_lanes(link, self.links[link].whole_lanes)
+        link = self.at_lanes(link, self.links[link].whole_lanes)
         front = reduce_front(head, self.links[link], self.options.latency_cutoff)
         kernel = None
         if tail:
             kernel = make_kernel(tail, self.model.tensors, front.sums, cutoff=self.options.latency_cutoff)
         out = Layout(1, 1, 1, kernel.result if kernel else front.sums)
-        return self._island(name, (link,), (head, *tail), front, kernel, out)
+        return self.island(name, (link,), (head, *tail), front, kernel, out)
 
     def _join(self, head: Add | Multiply | Concat, tail: list[Node], name: str) -> str:
-        links = [self._take(tensor) for tensor in head.inputs]
+        links = [self.take(tensor) for tensor in head.inputs]
         lanes = gcd(*(self.links[link].lanes for link in links))
-        links = [self._buffered(self._at_lanes(link, lanes)) for link in links]
+        links = [self._buffered(self.at_lanes(link, lanes)) for link in links]
         if not isinstance(head, Concat):
             return self._pixels([head, *tail], name, tuple(links))
         if tail:
             return self._pixels(tail, name, tuple(links))
         frame = self.links[links[0]]
-        out = self._link(name, replace(frame, spans=sum((self.links[link].spans for link in links), ())))
+        out = self.link(name, replace(frame, spans=sum((self.links[link].spans for link in links), ())))
         self.blocks.append(Join(name, tuple(links), out))
         return out
 
     def _buffered(self, link: str) -> str:
-        out = self._link(self.bases[link], self.links[link])
+        out = self.link(self.bases[link], self.links[link])
         self.blocks.append(Fifo(f"fifo_{out}", link, out, 2))
         return out
 
@@ -255,10 +259,10 @@ class _Lowering:
                 check_linear(self.model, node, frame.lanes, CARRIED)
         spans = sum((self.links[link].spans for link in links), ())
         kernel = make_kernel(nodes, self.model.tensors, spans, cutoff=self.options.latency_cutoff)
-        return self._island(name, links, nodes, Pixels(), kernel, replace(frame, spans=kernel.result))
+        return self.island(name, links, nodes, Pixels(), kernel, replace(frame, spans=kernel.result))
 
     def _upsample(self, head: Upsample, tail: list[Node], name: str) -> str:
-        link = self._take(head.inputs[0])
+        link = self.take(head.inputs[0])
         frame = self.links[link]
         kernel = None
         if tail:
@@ -270,123 +274,46 @@ class _Lowering:
             frame.lanes * columns,
             kernel.result if kernel else frame.spans,
         )
-        link = self._island(name, (link,), (head, *tail), Repeat(head.factor), kernel, out)
+        link = self.island(name, (link,), (head, *tail), Repeat(head.factor), kernel, out)
         # No more lanes than before, as every kernel behind would be there once for each.
-        return self._at_lanes(link, frame.lanes)
+        return self.at_lanes(link, frame.lanes)
 
     # ---- other orders
 
-    def _rearrange(self, node: Flatten | Reshape | Slice | Transpose, name: str) -> str:
+    def _rearrange(self, node: Moving, name: str) -> str:
         before, after = self.model.tensors[node.inputs[0]].shape, self.model.tensors[node.output].shape
         frame_shape(before, node.name)
-        source = _source(node, np.arange(prod(before)).reshape(before))
+        source = element_source(node, before)
         rows, columns, channels = frame_shape(after, node.name)
-        link = self._take(node.inputs[0])
+        link = self.take(node.inputs[0])
         frame = self.links[link]
-        picked = _per_pixel(source, len(frame.spans), channels)
+        picked = per_pixel(source, len(frame.spans), channels)
         if picked is not None and (rows, columns) == (frame.rows, frame.columns):
-            return self._chosen(link, name, picked, frame)
+            return self.chosen(link, name, picked, frame)
         same_order = np.array_equal(source, np.arange(source.size))
         if (
             same_order and node.output == self.model.output
         ):  # what leaves is codes in C order, however they came
-            link = self._at_lanes(link, frame.whole_lanes)
-            return self._wired(
+            link = self.at_lanes(link, frame.whole_lanes)
+            return self.wired(
                 link, name, replace(self.links[link], rows=1, columns=frame.rows * frame.columns)
             )
         if same_order and channels == len(frame.spans):
-            link = self._at_lanes(link, gcd(frame.lanes, frame.columns, columns))
-            return self._wired(link, name, replace(self.links[link], rows=rows, columns=columns))
-        return self._scattered(self._gathered(link, node), name, source, (rows, columns, channels))
-
-    def _chosen(self, link: str, name: str, picked: Sequence[int], frame: Layout) -> str:
-        """The same pixels with other channels."""
-        size = len(frame.spans)
-        order = [lane * size + channel for lane in range(frame.lanes) for channel in picked]
-        return self._wired(link, name, replace(frame, spans=tuple(frame.spans[c] for c in picked)), order)
-
-    def _wired(self, link: str, name: str, layout: Layout, source: Sequence[int] | None = None) -> str:
-        count = layout.lanes * len(layout.spans)
-        out = self._link(name, layout)
-        self.blocks.append(Wires(f"wires_{out}", link, out, tuple(source or range(count))))
-        return out
-
-    def _gathered(self, link: str, node: Node) -> str:
-        """The whole tensor in one beat."""
-        link = self._at_lanes(link, self.links[link].whole_lanes)
-        frame = self.links[link]
-        if frame.bits * frame.beats > MOST_GATHERED_BITS:
-            raise ResourceError(
-                f"{type(node).__name__} '{node.name}' needs a tensor of {frame.bits * frame.beats} bits in one beat; "
-                f"{MOST_GATHERED_BITS} is the limit",
-                hint="pool before it, quantize its input more coarsely, or share the next dense layer's multipliers "
-                "(reuse)",
-                place=node.name,
-            )
-        if frame.beats == 1 and frame.lanes == 1:
-            return link
-        spans = frame.spans * (frame.lanes * frame.beats)
-        out = self._link(self.bases[link], Layout(1, 1, 1, spans))
-        if frame.beats == 1:
-            self.blocks.append(Wires(f"wires_{out}", link, out, tuple(range(len(spans)))))
-        else:
-            self.blocks.append(Widen(f"gather_{out}", link, out, frame.beats))
-        return out
-
-    def _scattered(
-        self, link: str, name: str, source: npt.NDArray[np.int64], shape: tuple[int, int, int]
-    ) -> str:
-        """Elements of a tensor in one beat as pixels of another."""
-        rows, columns, channels = shape
-        spans = self.links[link].spans
-        cells = source.reshape(-1, channels)
-        merged = tuple(_hull([spans[i] for i in cells[:, c]]) for c in range(channels))
-        pixels = rows * columns
-        whole = self._wired(link, name, Layout(1, 1, 1, merged * pixels), [int(i) for i in cells.ravel()])
-        if pixels == 1:
-            return whole
-        out = self._link(name, Layout(rows, columns, 1, merged))
-        self.blocks.append(Narrow(f"scatter_{out}", whole, out, pixels, 1, pixels))
-        return out
+            link = self.at_lanes(link, gcd(frame.lanes, frame.columns, columns))
+            return self.wired(link, name, replace(self.links[link], rows=rows, columns=columns))
+        return self.scattered(self.gathered(link, node), name, source, (rows, columns, channels))
 
     def _result(self, link: str) -> str:
         """What leaves: full beats of the output's own type."""
         kind = self.model.tensors[self.model.output].type
-        link = self._at_lanes(link, self.links[link].whole_lanes)
+        link = self.at_lanes(link, self.links[link].whole_lanes)
         frame = self.links[link]
         spans = (Range(kind.lo, kind.hi, kind.frac),) * len(frame.spans)
-        link = self._wired(link, "result", replace(frame, spans=spans))
+        link = self.wired(link, "result", replace(frame, spans=spans))
         ratios = [r for r in range(1, len(spans) + 1) if len(spans) % r == 0]
         ratio = next(r for r in ratios if len(spans) // r * kind.width <= _WIDEST_VECTOR)
         if ratio == 1 or frame.rows * frame.columns > 1:
             return link
-        out = self._link("result", Layout(1, ratio, 1, spans[: len(spans) // ratio]))
+        out = self.link("result", Layout(1, ratio, 1, spans[: len(spans) // ratio]))
         self.blocks.append(Narrow(f"narrow_{out}", link, out, ratio, 1, ratio))
         return out
-
-
-def _source(
-    node: Flatten | Reshape | Slice | Transpose, index: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Which element of its input each element of the output is."""
-    if isinstance(node, Transpose):
-        index = index.transpose(node.axes)
-    elif isinstance(node, Slice):
-        index = np.take(index, range(node.start, node.stop), axis=node.axis)
-    return index.ravel()
-
-
-def _per_pixel(source: npt.NDArray[np.int64], before: int, after: int) -> list[int] | None:
-    """The channels that every output pixel takes of its own input pixel, if that is what happens."""
-    cells = source.reshape(-1, after)
-    picked = cells - np.arange(len(cells))[:, None] * before
-    if (picked == picked[0]).all() and picked.min() >= 0 and picked.max() < before:
-        return [int(c) for c in picked[0]]
-    return None
-
-
-def _hull(spans: Sequence[Range]) -> Range:
-    frac = max(s.frac for s in spans)
-    return Range(
-        min(s.lo << (frac - s.frac) for s in spans), max(s.hi << (frac - s.frac) for s in spans), frac
-    )

@@ -20,6 +20,7 @@ from dwell.hls.rtl.stream.blocks import (
     Block,
     Entry,
     Fifo,
+    Folded,
     Island,
     Narrow,
     Plan,
@@ -104,8 +105,9 @@ def _takes(block: Block, links: Mapping[str, Layout]) -> tuple[Counts, Counts]:
         per_line = (block.line_beats - 1) * block.ratio + block.last_parts
         lines, part = np.divmod(np.arange(frame.beats // block.line_beats * per_line), per_line)
         one = lines * block.line_beats + part // block.ratio + 1
-    elif isinstance(block, Widen):
-        one = (np.arange(frame.beats // block.ratio) + 1) * block.ratio
+    elif isinstance(block, Widen | Folded):
+        parts = block.ratio if isinstance(block, Widen) else block.beats
+        one = (np.arange(frame.beats // parts) + 1) * parts
     else:
         one = np.arange(1, frame.beats + 1)
     if len(one) != out.beats:

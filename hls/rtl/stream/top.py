@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dwell.errors import InternalError
+from dwell.hls.rtl.folded.layer import LOAD_PORTS, Loads
 from dwell.hls.rtl.netlist import Port
-from dwell.hls.rtl.stream.blocks import Block, Entry, Fifo, Fork, Island, Join, Narrow, Plan, Widen, Wires
+from dwell.hls.rtl.stream.blocks import (
+    Block,
+    Entry,
+    Fifo,
+    Folded,
+    Fork,
+    Island,
+    Join,
+    Narrow,
+    Plan,
+    Widen,
+    Wires,
+)
 from dwell.hls.rtl.stream.island_text import IslandPrinter
 from dwell.hls.rtl.stream.text import (
     CLOCK,
@@ -24,13 +36,13 @@ from dwell.hls.rtl.stream.text import (
 
 @dataclass(frozen=True)
 class Shell:
-    """What the top needs beside the plan. `modules` names the kernels' modules by their islands."""
+    """What the top needs beside the plan; `loads` where weights can be written."""
 
     top: str
     header: str
     input: Port
     output: Port
-    modules: Mapping[str, str]
+    loads: Loads | None
 
 
 def print_stream(plan: Plan, shell: Shell) -> str:
@@ -73,7 +85,7 @@ def _ports(shell: Shell) -> list[str]:
 class _Printer:
     def __init__(self, plan: Plan, shell: Shell) -> None:
         self.plan, self.shell = plan, shell
-        self.islands = IslandPrinter(plan, shell.modules)
+        self.islands = IslandPrinter(plan)
 
     def block(self, block: Block) -> list[str]:
         lines = [_remark(block)]
@@ -87,6 +99,8 @@ class _Printer:
             return lines + self._entry(block)
         if isinstance(block, Island):
             return lines + self.islands.lines(block)
+        if isinstance(block, Folded):
+            return lines + self._folded(block)
         if isinstance(block, Fork):
             return lines + self._fork(block)
         if isinstance(block, Join):
@@ -158,17 +172,15 @@ class _Printer:
         bits = self.plan.links[block.output].bits + 3
         return [instance("dwell_fifo", f"u_{block.name}", ports, {"BITS": bits, "DEPTH": block.depth})]
 
+    def _folded(self, block: Folded) -> list[str]:
+        ports = {"aclk": "aclk", "aresetn": "aresetn", **_through(block)}
+        if self.shell.loads:
+            ports |= LOAD_PORTS
+        return [instance(block.layer.module, f"u_{block.name}", ports)]
+
     def _converter(self, block: Narrow | Widen) -> list[str]:
         frame, out = self.plan.links[block.input], self.plan.links[block.output]
-        ports = {
-            **CLOCK,
-            "in_valid": f"{block.input}_valid", "in_ready": f"{block.input}_ready",
-            "in_first": f"{block.input}_marks[2]", "in_last": f"{block.input}_marks[1]",
-            "in_bank": f"{block.input}_marks[0]", "in_data": f"{block.input}_data",
-            "out_valid": f"{block.output}_valid", "out_ready": f"{block.output}_ready",
-            "out_first": f"{block.output}_marks[2]", "out_last": f"{block.output}_marks[1]",
-            "out_bank": f"{block.output}_marks[0]", "out_data": f"{block.output}_data",
-        }  # fmt: skip
+        ports = {**CLOCK, **_through(block)}
         if isinstance(block, Narrow):
             if frame.bits != out.bits * block.ratio:
                 raise InternalError(
@@ -229,7 +241,22 @@ class _Printer:
         ]
 
 
+def _through(block: Narrow | Widen | Folded) -> dict[str, str]:
+    """Ports of a module between two links."""
+    ports: dict[str, str] = {}
+    for prefix, link in (("in", block.input), ("out", block.output)):
+        ports |= {
+            f"{prefix}_valid": f"{link}_valid", f"{prefix}_ready": f"{link}_ready",
+            f"{prefix}_first": f"{link}_marks[2]", f"{prefix}_last": f"{link}_marks[1]",
+            f"{prefix}_bank": f"{link}_marks[0]", f"{prefix}_data": f"{link}_data",
+        }  # fmt: skip
+    return ports
+
+
 def _remark(block: Block) -> str:
+    if isinstance(block, Folded):
+        names = " > ".join(f"{type(node).__name__} '{node.name}'" for node in block.nodes)
+        return f"{INDENT}// ---- {names}; a vector every {block.layer.unit.folding.reuse} clocks"
     if isinstance(block, Island):
         names = " > ".join(f"{type(node).__name__} '{node.name}'" for node in block.nodes)
         return f"{INDENT}// ---- {names}; {block.latency} clocks"
