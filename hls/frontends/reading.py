@@ -28,13 +28,14 @@ class Slack:
     ask: Ask
 
     def excuses(
-        self, codes: Codes, channels: Codes, expected: npt.NDArray[np.float64]
+        self, codes: Codes, channels: Codes, got: Codes, expected: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.bool_]:
-        """Where `expected` is what the source makes of a sum within `noise` of `codes` (n,)."""
+        """Where both `got` and `expected` are what the source makes of some sum within `noise` of `codes` (n,)."""
         exact = codes.astype(np.float64)
-        ends = [self.ask(exact + shift, channels) for shift in (-self.noise, 0.0, self.noise)]
-        low, high = np.minimum.reduce(ends), np.maximum.reduce(ends)
-        return np.asarray((low <= expected) & (expected <= high), dtype=np.bool_)
+        asked = [self.ask(exact + shift, channels) for shift in (-self.noise, 0.0, self.noise)]
+        low, high = np.minimum.reduce(asked), np.maximum.reduce(asked)
+        within = (low <= got) & (got <= high) & (low <= expected) & (expected <= high)
+        return np.asarray(within, dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Ending:
 
     `place` is the last tensor of the source that codes are exact for, with `scale` (and no offset); `logits` the
     one that codes times the output tensor's own scale, plus its offset, stand for. `noise` is as in `Slack`, `error`
-    the same for the logits, in their own unit: how far float32 may be from the exact value.
+    the same for the logits, in their own unit: how far float32 may be from the exact value. `whole` is false where
+    the file goes on behind the logits, with a softmax that is left out.
     """
 
     place: str
@@ -51,6 +53,7 @@ class Ending:
     logits: str
     noise: float = 0.0
     error: float = 0.0
+    whole: bool = True
 
 
 @dataclass(frozen=True, eq=False)

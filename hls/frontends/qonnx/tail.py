@@ -50,8 +50,10 @@ def finish(walk: Walk) -> tuple[Signal, Ending, Floats]:
         except InexactError:
             pass
         else:
-            return exact, _ending(place, exact.scale, place, exact.noise), np.zeros(1)
-    return _scaled(walk, signal, place)
+            ending = _ending(place, exact.scale, place, exact.noise)
+            return exact, replace(ending, whole=place == walk.graph.output), np.zeros(1)
+    made, ending, offset = _scaled(walk, signal, place)
+    return made, replace(ending, whole=place == walk.graph.output), offset
 
 
 def dropped(op: str) -> str:
