@@ -25,6 +25,7 @@ from dwell.hls.rtl.folded.memory import BUS_BITS, Memory
 from dwell.hls.rtl.folded.plan import LayerIsland, make_plan
 from dwell.hls.rtl.folded.reload_map import MAP_FORMAT, all_memories
 from dwell.hls.rtl.options import RtlOptions
+from dwell.hls.rtl.stream.build import stream_layers
 
 #: Arrays that may differ, by node, where the node's layer is folded.
 _WRITABLE: dict[type, tuple[str, ...]] = {
@@ -92,6 +93,9 @@ def _layers(design: Design, model: QModel) -> list[FoldedLayer]:
     if design.max_width:
         options = RtlOptions(style="stream", reuse=reuse, reload=True, max_width=design.max_width)
         return chain_layers(model, options)
+    if design.style == "stream":
+        pixels = design.input.elements // design.input.shape[-1]
+        return stream_layers(model, RtlOptions(style="stream", reuse=reuse, reload=True, pixels_per_clock=pixels))
     raise ConfigError(f"weights of style '{design.style}' cannot be written", place=design.name)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dwell.hls.qmodel import Conv2D, Dense, QModel
 from dwell.hls.rtl.folded.dense import layer_entry
-from dwell.hls.rtl.folded.layer import Loads, print_layer
+from dwell.hls.rtl.folded.layer import FoldedLayer, Loads, print_layer
 from dwell.hls.rtl.folded.reload_map import plan_loads, weights_entry
 from dwell.hls.rtl.kernel import Kernel, print_kernel
 from dwell.hls.rtl.kernels import check_kernel
@@ -57,6 +57,11 @@ def build_stream(model: QModel, options: RtlOptions) -> Netlist:
         fifo_depth=max((b.depth for b in plan.blocks if isinstance(b, Fifo)), default=0),
         weights=weights_entry(layers, loads) if loads else None,
     )
+
+
+def stream_layers(model: QModel, options: RtlOptions) -> list[FoldedLayer]:
+    """The folded layers of a stream, in the order of its blocks."""
+    return [b.layer for b in lower_stream(model, options).blocks if isinstance(b, Folded)]
 
 
 def _shell(model: QModel, plan: Plan, loads: Loads | None) -> Shell:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dwell.errors import InternalError
 from dwell.hls.rtl.folded.layer import LOAD_PORTS, Loads
+from dwell.hls.rtl.folded.top import axis_ports, frame_banks, weight_port
 from dwell.hls.rtl.netlist import Port
 from dwell.hls.rtl.stream.blocks import (
     Block,
@@ -48,38 +49,24 @@ class Shell:
 def print_stream(plan: Plan, shell: Shell) -> str:
     """The top module's text."""
     printer = _Printer(plan, shell)
+    ports = axis_ports((shell.input, shell.output), shell.loads)
     lines = [
         shell.header + "//",
         "// A link is X_valid, X_ready, X_marks = {first beat of a frame, last beat, weight bank} and X_data:",
         "// pixels from the lowest bits up, channel 0 of each lowest, every channel at its own width.",
         "`default_nettype none",
         "",
-        *_ports(shell),
+        f"module {shell.top} (",
+        *ports[:-1],
+        ports[-1].rstrip(","),
+        ");",
+        *([f"{INDENT}wire back_last, back_bank;  // of the result at the output"] if shell.loads else []),
         "",
     ]
     for block in plan.blocks:
         lines += [*printer.block(block), ""]
     lines += [*printer.back(), "", "endmodule", "", "`default_nettype wire", ""]
     return "\n".join(lines)
-
-
-def _ports(shell: Shell) -> list[str]:
-    return [
-        f"module {shell.top} (",
-        "    input  wire aclk,",
-        "    input  wire aresetn,",
-        f"    input  wire [{8 * shell.input.size - 1}:0] s_axis_tdata,",
-        "    input  wire s_axis_tvalid,",
-        "    output wire s_axis_tready,",
-        "    input  wire s_axis_tlast,",
-        "    input  wire s_axis_tuser,",
-        f"    output wire [{8 * shell.output.size - 1}:0] m_axis_tdata,",
-        "    output wire m_axis_tvalid,",
-        "    input  wire m_axis_tready,",
-        "    output wire m_axis_tlast,",
-        "    output wire m_axis_tuser",
-        ");",
-    ]
 
 
 class _Printer:
@@ -114,8 +101,7 @@ class _Printer:
     def _entry(self, block: Entry) -> list[str]:
         frame, out = self.plan.links[block.output], block.output
         lines = [
-            wire(f"{out}_begins"),
-            wire(f"{out}_ends"),
+            f"{INDENT}wire {out}_first, {out}_last, {out}_bank;",
             instance(
                 "dwell_frame_guard",
                 f"u_{block.name}",
@@ -124,15 +110,18 @@ class _Printer:
                     "s_valid": "s_axis_tvalid", "s_ready": "s_axis_tready", "s_user": "s_axis_tuser",
                     "s_data": f"s_axis_tdata[{frame.bits - 1}:0]",
                     "m_valid": f"{out}_valid", "m_ready": f"{out}_ready",
-                    "m_first": f"{out}_begins", "m_last": f"{out}_ends", "m_data": f"{out}_data",
+                    "m_first": f"{out}_first", "m_last": f"{out}_last", "m_data": f"{out}_data",
                 },
                 {"BITS": frame.bits, "BEATS": frame.beats},
             ),
-            f"{INDENT}assign {out}_marks = {{{out}_begins, {out}_ends, 1'b0}};",
+            f"{INDENT}assign {out}_marks = {{{out}_first, {out}_last, {out}_bank}};",
         ]  # fmt: skip
         top = 8 * self.shell.input.size
         rest = [f"s_axis_tdata[{top - 1}:{frame.bits}]"] if frame.bits < top else []
-        return [*lines, unused("input", "s_axis_tlast", *rest)]
+        lines.append(unused("input", "s_axis_tlast", *rest))
+        if self.shell.loads is None:
+            return [*lines, f"{INDENT}assign {out}_bank = 1'b0;"]
+        return [*lines, *frame_banks(out), *weight_port(self.shell.loads, "current", "flying")]
 
     # ---- between islands
 
@@ -229,7 +218,9 @@ class _Printer:
             "user": "m_axis_tuser",
             "last": "m_axis_tlast",
         }
+        last = [f"{INDENT}assign {{back_last, back_bank}} = {link}_marks[1:0];"] if self.shell.loads else []
         return [
+            *last,
             f"{INDENT}// ---- out: {port.elements} codes of {port.type} a beat",
             f"{INDENT}assign m_axis_tvalid = {link}_valid;",
             f"{INDENT}assign {link}_ready = m_axis_tready;",
