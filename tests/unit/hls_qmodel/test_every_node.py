@@ -327,7 +327,10 @@ def test_a_wrong_node_is_refused(kind: str, given_: dict[str, Any], words: str) 
         ({"pooling": Pooling.MAX, "size": (2, 2), "shift": 1}, "maximum with a shift"),
         ({"pooling": Pooling.MAX, "size": (9, 2)}, "does not fit"),
         ({"pooling": Pooling.SUM, "size": (2, 2), "stride": (0, 1)}, "stride"),
-        ({"pooling": Pooling.SUM, "size": (10**9, 1), "padding": (10**9 - 1, 0, 0, 0)}, "elements"),
+        (
+            {"pooling": Pooling.SUM, "size": (10**9, 1), "stride": (1, 1), "padding": (10**9 - 1, 0, 0, 0)},
+            "elements",
+        ),
     ],
 )
 def test_a_wrong_pool_is_refused(given_: dict[str, Any], words: str) -> None:
