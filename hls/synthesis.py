@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from dwell.errors import ConfigError, InternalError, ResourceError, ToolFailedError
 from dwell.guard import guarded
 from dwell.hls.design import Design
+from dwell.hls.rtl.device_cells import device_sources
 from dwell.logs import new_log
 from dwell.plugins import load_plugin
 from dwell.processes import kill_tree
@@ -41,7 +42,7 @@ _MEMORY_LUTS = {
     "RAM128X1S": 2, "RAM128X1D": 4, "RAM256X1S": 4,
 }  # fmt: skip
 _SHIFT_LUTS = {"SRL16E": 1, "SRLC32E": 1, "SRL16": 1, "SRLC16E": 1}
-_LUTS = ("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "INV")
+_LUTS = ("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "LUT6_2", "INV")
 _REGISTERS = re.compile(r"FD[CPRS]E(_1)?|LD[CP]E(_1)?")
 _FREE = re.compile(r"CARRY4|MUXF[78]|\$scopeinfo|BUFG|GND|VCC")
 _DSP = re.compile(r"DSP48E1")
@@ -159,15 +160,25 @@ def synthesize_design(
 
 
 def synthesize_sources(
-    sources: list[Path], top: str, board: BoardLike, *, log: Path | None = None, timeout_s: float = TIMEOUT_S
+    sources: list[Path],
+    top: str,
+    board: BoardLike,
+    *,
+    log: Path | None = None,
+    timeout_s: float = TIMEOUT_S,
+    use_dsp: bool = True,
 ) -> Synthesis:
-    """Synthesize Verilog files. Raises as `synthesize_design` does, the board's size apart."""
+    """Synthesize Verilog files, multipliers in DSP blocks where `use_dsp`.
+
+    Raises as `synthesize_design` does, the board's size apart.
+    """
     _refuse_readmem(sources)
     log = log or new_log("yosys")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="dwell-yosys-") as name:
         folder = Path(name)
-        job = {"sources": [str(p.resolve()) for p in sources], "top": top, "family": board.family}
+        read = device_sources(sources, board.family)
+        job = {"sources": [str(p.resolve()) for p in read], "top": top, "family": board.family, "dsp": use_dsp}
         (folder / "job.json").write_text(json.dumps(job))
         _run_worker(folder, log, timeout_s)
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import resources
 from pathlib import Path
 
 
@@ -18,13 +19,15 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0])
     job = json.loads((folder / "job.json").read_text())
     sources = " ".join(f'"{path}"' for path in job["sources"])
-    top, family = job["top"], job["family"]
+    top, family, dsp = job["top"], job["family"], "" if job["dsp"] else " -nodsp"
+    two_outputs = resources.files("dwell.hls.rtl") / "xc7" / "lut6_2.v"
     netlist, stat, sta = folder / "netlist.il", folder / "stat.json", folder / "sta.txt"
     _run(
         ys,
+        "read_verilog -lib +/xilinx/cells_sim.v",
         f"read_verilog {sources}",
         f"hierarchy -check -top {top}",
-        f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf -top {top}",
+        f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf{dsp} -top {top}",
         # No wire without a driver, none with two, no loop: what simulation may forgive, hardware does not.
         "check -assert",
         f'tee -q -o "{stat}" stat -json -tech xilinx',
@@ -35,6 +38,7 @@ def main(arguments: list[str]) -> int:
     _run(
         ys,
         f'read_rtlil "{netlist}"',
+        f'techmap -map "{two_outputs}"',
         "delete =A:abc9_box =A:blackbox =A:whitebox",
         "delete */t:$scopeinfo",
         "read_verilog -specify -lib +/xilinx/cells_sim.v",

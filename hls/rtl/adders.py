@@ -1,4 +1,4 @@
-"""Constant matrices as adder graphs: alkaid finds them, `CircuitBuilder` takes them over.
+"""Constant matrices as adder graphs: alkaid finds them, `resynthesis` improves them, `CircuitBuilder` takes them over.
 
 alkaid's solver shares partial sums between outputs. Only its graph is used: its values carry intervals as
 floats with a power-of-two step, which are codes here.
@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from dwell.errors import InternalError
 from dwell.hls.rtl.circuit import CircuitBuilder, Range, Signal
+from dwell.hls.rtl.form_circuits import emit, read_forms
+from dwell.hls.rtl.opcodes import ADD, ADD_CONSTANT, CONSTANT, INPUT, NEGATE, SUBTRACT, SUM
+from dwell.hls.rtl.resynthesis import resynthesize
 
 if TYPE_CHECKING:
     from alkaid.types import CombLogic, Op
-
-#: Codes of the operations of alkaid's graph (its ``types.py``) that a sum of products can hold.
-NEGATE, INPUT, ADD, SUBTRACT, ADD_CONSTANT, CONSTANT, SUM = -2, -1, 0, 1, 4, 5, 11
 
 #: Weights pass through float32 in alkaid's solver, intervals of sums through float64.
 MOST_WEIGHT_BITS = 24
@@ -50,9 +50,23 @@ def multiply(
     ]
     if not live:
         return [builder.constant(code, frac) for code in offsets]
-    graph = _solve([inputs[row].range for row in live], matrix[live])
-    sums = _take_over(builder, graph, [inputs[row] for row in live])
+    sums = _sums(builder, matrix[live], [inputs[row] for row in live])
     return [builder.add_constant(s, code, frac) for s, code in zip(sums, offsets, strict=True)]
+
+
+def _sums(builder: CircuitBuilder, matrix: npt.NDArray[np.int64], inputs: Sequence[Signal]) -> list[Signal]:
+    """The solver's graph, improved where that is wanted; the same matrix over the same intervals is solved once."""
+    spans = tuple(s.range for s in inputs)
+    key = (matrix.tobytes(), matrix.shape, spans)
+    if key not in builder.solved:
+        graph = _solve(spans, matrix)
+        read = read_forms(graph, spans) if builder.passes.resynthesize else None
+        builder.solved[key] = (graph, read and (read[0], resynthesize(*read)))
+    graph, improved = builder.solved[key]
+    if improved is None:
+        return _take_over(builder, graph, inputs)
+    forms, outputs = improved
+    return emit(builder, forms, outputs, inputs)
 
 
 def _solve(spans: Sequence[Range], matrix: npt.NDArray[np.int64]) -> CombLogic:

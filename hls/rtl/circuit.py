@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,15 +25,17 @@ from dwell.hls.rtl.gates import (
     Product,
     Select,
     ShiftAdd,
+    ShiftAdd3,
     Tap,
     compute,
     operands,
     renumbered,
 )
+from dwell.hls.rtl.passes import Passes
 
 __all__ = [
     "MAX_BITS", "Cast", "Circuit", "CircuitBuilder", "Codes", "Constant", "Less", "Lookup", "Negate", "Node",
-    "Product", "Range", "Select", "ShiftAdd", "Signal", "Tap", "operands",
+    "Product", "Range", "Select", "ShiftAdd", "ShiftAdd3", "Signal", "Tap", "operands",
 ]  # fmt: skip
 
 #: Widest value of a circuit: codes and their sums stay inside int64.
@@ -88,7 +91,7 @@ class Circuit:
     @property
     def adders(self) -> int:
         """Nodes that need a carry chain."""
-        return sum(isinstance(node, ShiftAdd | Negate | Less) for node in self.nodes)
+        return sum(isinstance(node, ShiftAdd | ShiftAdd3 | Negate | Less) for node in self.nodes)
 
     def depth(self) -> int:
         """Primitives on the longest path."""
@@ -122,7 +125,9 @@ class Circuit:
 class CircuitBuilder:
     """Adds nodes to a circuit; folds what is constant, and makes nothing twice."""
 
-    def __init__(self, inputs: Sequence[Range]) -> None:
+    def __init__(self, inputs: Sequence[Range], passes: Passes | None = None) -> None:
+        self.passes = passes or Passes()
+        self.solved: dict[Any, Any] = {}  # what `adders.multiply` has found before
         self._inputs = tuple(inputs)
         self._nodes: list[Node] = []
         self._ranges: list[Range] = []

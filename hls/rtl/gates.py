@@ -42,6 +42,21 @@ class ShiftAdd:
 
 
 @dataclass(frozen=True)
+class ShiftAdd3:
+    """``(a * 2**a_up ± b * 2**b_up ± c * 2**c_up) / 2**drop``; the bits dropped are always zero."""
+
+    a: int
+    b: int
+    c: int
+    a_up: int
+    b_up: int
+    c_up: int
+    minus_b: bool
+    minus_c: bool
+    drop: int
+
+
+@dataclass(frozen=True)
 class Negate:
     """``-a``."""
 
@@ -94,7 +109,7 @@ class Product:
     b: int
 
 
-Node: TypeAlias = Tap | Constant | ShiftAdd | Negate | Cast | Less | Select | Lookup | Product
+Node: TypeAlias = Tap | Constant | ShiftAdd | ShiftAdd3 | Negate | Cast | Less | Select | Lookup | Product
 
 
 def operands(node: Node) -> tuple[int, ...]:
@@ -103,6 +118,8 @@ def operands(node: Node) -> tuple[int, ...]:
         return node.a, node.b
     if isinstance(node, Select):
         return node.c, node.a, node.b
+    if isinstance(node, ShiftAdd3):
+        return node.a, node.b, node.c
     if isinstance(node, Negate | Cast | Lookup):
         return (node.a,)
     return ()
@@ -112,7 +129,7 @@ def renumbered(node: Node, new: Mapping[int, int]) -> Node:
     """The same node, reading `new[i]` wherever it reads node `i`."""
     if isinstance(node, ShiftAdd | Less | Product):
         return replace(node, a=new[node.a], b=new[node.b])
-    if isinstance(node, Select):
+    if isinstance(node, Select | ShiftAdd3):
         return replace(node, c=new[node.c], a=new[node.a], b=new[node.b])
     if isinstance(node, Negate | Cast | Lookup):
         return replace(node, a=new[node.a])
@@ -141,7 +158,11 @@ def compute(node: Node, values: Sequence[Codes], taps: Codes) -> Codes:
         return (left < right).astype(np.int64)
     if isinstance(node, Select):
         return np.where(values[node.c] == 1, left, right)
-    total = left - right if node.subtract else left + right
+    if isinstance(node, ShiftAdd3):
+        third = values[node.c] << node.c_up
+        total = left + (-right if node.minus_b else right) + (-third if node.minus_c else third)
+    else:
+        total = left - right if node.subtract else left + right
     if node.drop and np.any(total & ((1 << node.drop) - 1)):
         raise InternalError(f"a sum ({node}) loses bits that are not zero")
     return np.asarray(total >> node.drop, dtype=np.int64)

@@ -21,6 +21,7 @@ from dwell.hls.rtl.circuit import (
     Range,
     Select,
     ShiftAdd,
+    ShiftAdd3,
     Tap,
     operands,
 )
@@ -135,7 +136,7 @@ class _Printer:
         reads = operands(node)
         names = [self._name(i, self.schedule.stage[index]) for i in reads]
         module, values = _primitive(node, span, [self.circuit.ranges[i] for i in reads])
-        ports = dict(zip("cab" if isinstance(node, Select) else "ab", names, strict=False))
+        ports = dict(zip("cab" if isinstance(node, Select) else "abc", names, strict=False))
         declared = f"{_INDENT}wire {_bits(span)}n{index};"
         above = node.rule.bits - span.bits if isinstance(node, Cast) else 0
         if above <= 0:
@@ -196,6 +197,12 @@ def _primitive(node: Node, span: Range, reads: Sequence[Range]) -> tuple[str, di
     if isinstance(node, Lookup):
         return "dwell_lookup", {
             "A_BITS": reads[0].bits, "Y_BITS": span.bits, "VALUES": _planes(node, reads[0], span),
+        }  # fmt: skip
+    if isinstance(node, ShiftAdd3):
+        types = {**_type("A", reads[0]), **_type("B", reads[1]), **_type("C", reads[2])}
+        return "dwell_shift_add3", {
+            **types, "A_UP": node.a_up, "B_UP": node.b_up, "C_UP": node.c_up, "MINUS_B": int(node.minus_b),
+            "MINUS_C": int(node.minus_c), "DROP": node.drop, "Y_BITS": span.bits,
         }  # fmt: skip
     if isinstance(node, ShiftAdd | Less | Select | Product):
         a, b = reads[-2:]

@@ -33,7 +33,9 @@ from dwell.hls.qmodel.kernels import evaluate
 from dwell.hls.qmodel.ranges import Interval
 from dwell.hls.rtl.circuit import CircuitBuilder, Range
 from dwell.hls.rtl.elementwise import apply_node, joined, window_values
+from dwell.hls.rtl.fusion import fuse_sums
 from dwell.hls.rtl.kernel import Kernel, print_kernel
+from dwell.hls.rtl.passes import Passes
 from dwell.hls.rtl.schedule import pipeline
 from dwell.hls.rtl.values import Value, settled
 
@@ -58,13 +60,14 @@ def make_kernel(
     *,
     cutoff: float,
     arrival: Sequence[float] | None = None,
+    passes: Passes | None = None,
 ) -> Kernel:
     """The kernel of `nodes` over `taps`, see above.
 
     Stages hold at most `cutoff` adder levels of logic; `arrival` says at how many of them each tap is
-    there in the first one (default: at once).
+    there in the first one (default: at once); `passes` make it smaller (default: all).
     """
-    builder = CircuitBuilder(taps)
+    builder = CircuitBuilder(taps, passes)
     head = nodes[0]
     signals = builder.taps
     if isinstance(head, Conv2D | Dense | Pool2D | Softmax | TopK):
@@ -78,6 +81,7 @@ def make_kernel(
     for node in nodes[1:]:
         values = apply_node(builder, values, node, tensors)
     circuit = builder.finish([settled(builder, value) for value in values])
+    circuit = fuse_sums(circuit).circuit if builder.passes.fuse else circuit
     schedule = pipeline(circuit, cutoff, arrival or [0.0] * len(taps))
     return Kernel(head.name, type(head).__name__, circuit, schedule)
 

@@ -94,7 +94,9 @@ def _lower_group(
         window = Window(head.weight.shape[0], head.weight.shape[1], head.dilation)
     taps = channels * (window.height * window.width if window else 1)
     arrival = _arrival(window, len(channels), len(taps))
-    kernel = make_kernel(group, model.tensors, taps, cutoff=options.latency_cutoff, arrival=arrival)
+    kernel = make_kernel(
+        group, model.tensors, taps, cutoff=options.latency_cutoff, arrival=arrival, passes=options.passes
+    )
     return Stage(tuple(group), window, channels, kernel)
 
 

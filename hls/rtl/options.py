@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from dwell.errors import ConfigError
+from dwell.hls.rtl.passes import Passes
 
 Style = Literal["stream", "unrolled", "folded"]
 STYLES: tuple[str, ...] = get_args(Style)
@@ -26,7 +27,7 @@ class RtlOptions:
     streaming design takes in a beat. `reuse` says how often a multiplier is used for one result of a
     layer: one number for all layers, or by layer name (1, the default, is an adder graph).
     `multiplier` is what a folded layer multiplies with; `reload` makes the weights and biases of folded
-    layers writable over AXI4-Lite, in two banks.
+    layers writable over AXI4-Lite, in two banks. `passes` are those that make adder graphs smaller.
     """
 
     style: Style = "stream"
@@ -38,6 +39,7 @@ class RtlOptions:
     reuse: int | Mapping[str, int] = 1
     multiplier: Multiplier = "auto"
     reload: bool = False
+    passes: Passes = field(default_factory=Passes)
     _reuse: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

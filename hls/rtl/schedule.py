@@ -22,6 +22,7 @@ from dwell.hls.rtl.circuit import (
     Range,
     Select,
     ShiftAdd,
+    ShiftAdd3,
     Tap,
     operands,
 )
@@ -43,6 +44,8 @@ def delay(node: Node, span: Range, reads: Sequence[Range]) -> float:
     """Logic of one node of interval `span`, in adder levels; `reads` are the intervals of its operands."""
     if isinstance(node, ShiftAdd):
         return 0.0 if _disjoint(node, reads) else _CHAIN + _CHAIN_BIT * span.bits
+    if isinstance(node, ShiftAdd3):
+        return _LOOKUP + _CHAIN + _CHAIN_BIT * span.bits
     if isinstance(node, Negate):
         return _CHAIN + _CHAIN_BIT * span.bits
     if isinstance(node, Less):

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyosys
 import pytest
 from rtl_icarus import simulate
 
 from dwell.hls.qmodel import FixedPoint, Overflow, Rounding
 from dwell.hls.qmodel.arithmetic import cast_codes
 from dwell.hls.rtl import library_files
+from dwell.hls.rtl.device_cells import device_sources
 
 pytestmark = pytest.mark.rtl
 
@@ -31,7 +33,12 @@ def codes(bits: int, signed: int) -> list[int]:
 
 
 def outputs(
-    folder: Path, module: str, variants: Sequence[Parameters], operands: Sequence[str], ties: str = ""
+    folder: Path,
+    module: str,
+    variants: Sequence[Parameters],
+    operands: Sequence[str],
+    ties: str = "",
+    sources: Sequence[Path] = (),
 ) -> list[list[int]]:
     """The y of every variant for every pattern of its operands (the last one fastest), one bench for all.
 
@@ -58,7 +65,7 @@ def outputs(
     bench = folder / "bench.v"
     bench.write_text("\n".join(lines))
     found: list[list[int]] = [[] for _ in variants]
-    for line in simulate(folder, [bench, *library_files()], "bench"):
+    for line in simulate(folder, [bench, *(sources or library_files())], "bench"):
         number, value = line.split()
         found[int(number)].append(int(value))
     return found
@@ -75,9 +82,10 @@ def check(
     operands: Sequence[str],
     wanted: Callable[[Parameters], Sequence[int]],
     ties: str = "",
+    sources: Sequence[Path] = (),
 ) -> None:
     """Every output of every variant against `wanted`, modulo the bits of y."""
-    for values, got in zip(variants, outputs(folder, module, variants, operands, ties), strict=True):
+    for values, got in zip(variants, outputs(folder, module, variants, operands, ties, sources), strict=True):
         mask = (1 << result_bits(values)) - 1
         assert got == [int(v) & mask for v in wanted(values)], values
 
@@ -124,6 +132,41 @@ def operands_of(values: Parameters) -> list[tuple[int, int]]:
         for a in codes(values["A_BITS"], values["A_SIGNED"])
         for b in codes(values["B_BITS"], values["B_SIGNED"])
     ]
+
+
+def sums_of_three(values: Parameters) -> list[int]:
+    """What `dwell_shift_add3` is for, over the operands b and c, with a tied to `a_code`."""
+    sign_b, sign_c = (-1 if values[key] else 1 for key in ("MINUS_B", "MINUS_C"))
+    a = values["a_code"] << values["A_UP"]
+    return [
+        (a + sign_b * (b << values["B_UP"]) + sign_c * (c << values["C_UP"])) >> values["DROP"]
+        for b in codes(values["B_BITS"], values["B_SIGNED"])
+        for c in codes(values["C_BITS"], values["C_SIGNED"])
+    ]
+
+
+@pytest.mark.parametrize("cells", ["library", "xc7"])
+@pytest.mark.parametrize("a_code", [5, 11])
+def test_shift_add3(tmp_path: Path, a_code: int, cells: str) -> None:
+    """The library's text, and what stands in for it in the cells of a 7-series slice."""
+    ups = ((0, 0, 0), (0, 2, 1), (2, 0, 4), (3, 1, 0), (0, 5, 5))
+    grid = itertools.product(ups, (0, 1), (0, 1), (3,), (0, 1), (2, 4), (2, 10))
+    variants = [
+        {
+            "A_BITS": 4, "A_SIGNED": 0, "A_UP": up[0], "B_BITS": b, "B_SIGNED": signed, "B_UP": up[1],
+            "C_BITS": c, "C_SIGNED": 1 - signed, "C_UP": up[2], "MINUS_B": minus_b, "MINUS_C": minus_c,
+            "DROP": 0, "Y_BITS": y, "a_code": a_code,
+        }
+        for up, minus_b, minus_c, b, signed, c, y in grid
+    ]  # fmt: skip
+    variants += [{**v, "DROP": 1, "Y_BITS": v["Y_BITS"] - 1} for v in variants[::17]]
+    sources = library_files()
+    if cells == "xc7":
+        cell_models = Path(pyosys.__file__).parent / "share" / "xilinx" / "cells_sim.v"
+        sources = [*device_sources(sources, "xc7"), cell_models]
+        assert any(source.parent.name == "xc7" for source in sources)
+    tie = f".a(4'd{a_code}), "
+    check(tmp_path, "dwell_shift_add3", variants, ("b", "c"), sums_of_three, tie, sources)
 
 
 def test_less(tmp_path: Path) -> None:

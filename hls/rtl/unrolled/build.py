@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dwell.hls.qmodel import Affine, Conv2D, Dense, Node, QModel
-from dwell.hls.rtl.circuit import Constant, Less, Negate, ShiftAdd, Tap
+from dwell.hls.qmodel.simplify import simplify
+from dwell.hls.rtl.circuit import Constant, Less, Negate, ShiftAdd, ShiftAdd3, Tap
 from dwell.hls.rtl.kernel import Kernel, print_kernel
 from dwell.hls.rtl.names import identifier
 from dwell.hls.rtl.netlist import Netlist, Port, header, type_entry
@@ -27,8 +28,9 @@ def build_unrolled(model: QModel, options: RtlOptions) -> Netlist:
     circuit disagrees with the interpreter.
     """
     check_unrolled(model)
-    lowered = lower_network(model)
-    compared = check_network(model, lowered)
+    small = simplify(model)[0] if options.passes.simplify else model
+    lowered = lower_network(small, options.passes)
+    compared = check_network(model, small, lowered)
     circuit = lowered.circuit
     schedule = pipeline(circuit, options.latency_cutoff, [0.0] * len(circuit.inputs))
     name = identifier(model.name)
@@ -47,7 +49,7 @@ def build_unrolled(model: QModel, options: RtlOptions) -> Netlist:
         latency_cycles=top.latency,
         ii_cycles=1,
         frame_cycles=1,
-        layers=_layers(model, lowered, schedule, top.module),
+        layers=_layers(small, lowered, schedule, top.module),
         checked_codes=compared,
         fifo_depth=1 << top.depth_log2,
     )
@@ -69,7 +71,7 @@ def _layers(
         number = place.get(owner)
         if number is None or isinstance(node, Tap | Constant):
             continue
-        adders[number] += isinstance(node, ShiftAdd | Negate | Less)
+        adders[number] += isinstance(node, ShiftAdd | ShiftAdd3 | Negate | Less)
         first[number], last[number] = min(first[number], stage), max(last[number], stage)
     return tuple(
         _layer(model, group, module, adders[n], max(last[n] - first[n] + 1, 0))

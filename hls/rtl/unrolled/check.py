@@ -15,8 +15,10 @@ VECTORS = 1024
 _CELLS = 1 << 24
 
 
-def check_network(model: QModel, lowered: Lowered, seed: int = 0) -> int:
-    """Run the circuit beside the interpreter; return how many codes of how many tensors were equal.
+def check_network(model: QModel, small: QModel, lowered: Lowered, seed: int = 0) -> int:
+    """Run the circuit of `small`, a simplified `model`, beside the interpreter; return how many codes were equal.
+
+    Every tensor of `small` is compared, and the output with that of `model` itself.
 
     Every node of the circuit is computed as its primitive does, and held against the bits of its wire.
     Raises `InternalError` naming the tensor and the first code that differs.
@@ -27,9 +29,12 @@ def check_network(model: QModel, lowered: Lowered, seed: int = 0) -> int:
     for start in range(0, len(samples), step):
         part = samples[start : start + step]
         nodes = lowered.circuit.trace(part.reshape(len(part), -1))
-        for name, wanted in model.trace_codes(part).items():
+        for name, wanted in small.trace_codes(part).items():
             if name in lowered.values:
-                compared += _compare(name, model, lowered.values[name], nodes, wanted, start)
+                compared += _compare(name, small, lowered.values[name], nodes, wanted, start)
+        if small is not model:
+            wanted = model.run_codes(part)
+            compared += _compare(small.output, small, lowered.values[small.output], nodes, wanted, start)
     return compared
 
 

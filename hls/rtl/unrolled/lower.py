@@ -7,6 +7,7 @@ arrays of signals are indexed as the interpreter indexes codes.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -41,6 +42,8 @@ from dwell.hls.qmodel import (
 )
 from dwell.hls.rtl.circuit import Circuit, CircuitBuilder, Range, Signal
 from dwell.hls.rtl.elementwise import apply_node, joined, window_values
+from dwell.hls.rtl.fusion import fuse_sums
+from dwell.hls.rtl.passes import Passes
 from dwell.hls.rtl.values import Value, settled
 
 #: An array of `Value` in the shape of its tensor.
@@ -70,24 +73,29 @@ class _Lowering:
     owner: list[str] = field(default_factory=list)
 
 
-def lower_network(model: QModel) -> Lowered:
+def lower_network(model: QModel, passes: Passes | None = None) -> Lowered:
     """The circuit of all that the output of `model` depends on. Its inputs are the input's elements, in C order."""
     entry = model.tensors[model.input]
     # Every code of the type, also one that the input's own cast would never give: the port can carry it.
     span = Range(entry.type.lo, entry.type.hi, entry.type.frac)
-    state = _Lowering(model, CircuitBuilder([span] * math.prod(entry.shape)))
+    state = _Lowering(model, CircuitBuilder([span] * math.prod(entry.shape), passes))
     for node in model.order():
         state.values[node.output] = _node_values(state, node)
         state.owner += [node.name] * (state.builder.size - len(state.owner))
     outputs = [settled(state.builder, value) for value in state.values[model.output].ravel()]
     state.owner += [model.maker(model.output).name] * (state.builder.size - len(state.owner))
     order = state.builder.needed(outputs)
-    new = {old: fresh for fresh, old in enumerate(order)}
+    circuit = state.builder.finish(outputs)
+    place: Sequence[int | None] = range(len(order))
+    if state.builder.passes.fuse:
+        fused = fuse_sums(circuit)
+        circuit, place = fused.circuit, fused.place
+    new = {old: at for old, at in zip(order, place, strict=True) if at is not None}
     values = {name: _renumbered(array, new) for name, array in state.values.items()}
-    return Lowered(state.builder.finish(outputs), values, tuple(state.owner[i] for i in order))
+    return Lowered(circuit, values, tuple(state.owner[old] for old in new))
 
 
-def _renumbered(array: Values, new: dict[int, int]) -> Values:
+def _renumbered(array: Values, new: Mapping[int, int]) -> Values:
     out = np.empty(array.size, dtype=np.object_)
     for place, value in enumerate(array.ravel()):
         at = new.get(value.signal.node)

@@ -24,7 +24,7 @@ OPTIONS = RtlOptions(style="unrolled")
 @pytest.mark.parametrize("name", GRAPHS)
 def test_any_graph_is_exact(name: str, seed: int) -> None:
     model = graph(name, seed)
-    assert check_network(model, lower_network(model), seed) >= VECTORS
+    assert check_network(model, model, lower_network(model), seed) >= VECTORS
 
 
 def test_a_graph_of_wires() -> None:
@@ -32,7 +32,7 @@ def test_a_graph_of_wires() -> None:
     at = build.transpose("turned", build.input("x", (2, 3, 1), KIND), (1, 0, 2))
     model = build.finish("wires", at)
     lowered = lower_network(model)
-    assert check_network(model, lowered) >= VECTORS and lowered.circuit.adders == 0
+    assert check_network(model, model, lowered) >= VECTORS and lowered.circuit.adders == 0
 
 
 def test_a_result_that_is_constant(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_the_check_notices_one_wrong_shift() -> None:
     assert isinstance(node, ShiftAdd)
     nodes = (*circuit.nodes[:at], replace(node, b_up=node.b_up - 1), *circuit.nodes[at + 1 :])
     with pytest.raises(InternalError, match=r"tensor '|interval|loses bits"):
-        check_network(model, replace(lowered, circuit=replace(circuit, nodes=nodes)))
+        check_network(model, model, replace(lowered, circuit=replace(circuit, nodes=nodes)))
 
 
 def test_what_a_design_says_of_its_layers(tmp_path: Path) -> None:
