@@ -104,7 +104,7 @@ BETWEEN: dict[str, Callable[[Any, str], str]] = {
 
 
 @pytest.mark.parametrize("what", BETWEEN)
-@pytest.mark.parametrize("scale", [0.25, 0.3, "channels"])
+@pytest.mark.parametrize("scale", [0.25, pytest.param(0.3, marks=pytest.mark.slow), "channels"])
 def test_operators_between_a_convolution_and_a_quantizer(
     empty_net: Make, tmp_path: Path, what: str, scale: float | str
 ) -> None:
@@ -138,7 +138,14 @@ TYPES = {
 
 @pytest.mark.parametrize("mode", ROUNDINGS)
 @pytest.mark.parametrize("form", TYPES)
-@pytest.mark.parametrize(("scale", "zero"), [(0.5, 0.0), (ODD, 0.0), (0.5, 3.0), (0.5, -4.0), (ODD, 6.0)])
+@pytest.mark.parametrize(
+    ("scale", "zero"),
+    [
+        (0.5, 0.0),
+        (ODD, 6.0),
+        *(pytest.param(*more, marks=pytest.mark.slow) for more in [(ODD, 0.0), (0.5, 3.0), (0.5, -4.0)]),
+    ],
+)
 def test_every_rounding_with_every_overflow(
     empty_net: Make, tmp_path: Path, mode: str, form: str, scale: float, zero: float
 ) -> None:
