@@ -1,8 +1,8 @@
 """`Dwell` as an external back end of hls4ml, found through the entry-point group ``hls4ml.backends``.
 
-Its flow stops where hls4ml would start to derive types: the graph keeps every quantizer as a layer of
-its own, and the integer graph takes its types from there. What is left out is what loses information
-(`_LEFT_OUT`); the widths of sums are ours, and always exact.
+hls4ml's graph is left as it was parsed: none of its passes runs, for some lose what decides a bit. The design
+is made from the network itself by our own readers (`dwell.hls.hls4ml.graph_network`); the graph says what the
+user has configured.
 """
 
 from __future__ import annotations
@@ -12,22 +12,11 @@ from typing import Any
 NAME = "Dwell"
 _FLOW = "dwell"
 
-#: Passes of hls4ml's own ``convert`` flow that this back end does without, and why.
-_LEFT_OUT = {
-    "merge_linear_activation": "drops the type of a quantizer that follows a layer with other readers",
-    "bit_exact": "narrows sums to what the next quantizer needs",
-    "fuse_fixed_point_quantizer": "merges a quantizer into the layer before it",
-    "fix_input_precision": "guesses a type where the input is not quantized",
-    "infer_precision_types": "derives the widths of sums from declared instead of actual weights",
-}
-
 
 def register(*, register_backend: Any, register_writer: Any) -> None:
     """What hls4ml calls when it loads its plug-ins; hls4ml is not imported before."""
     from hls4ml.backends.fpga.fpga_backend import FPGABackend
-    from hls4ml.model.flow import get_flow, register_flow
-    from hls4ml.model.layers import Layer
-    from hls4ml.model.optimizer import layer_optimizer
+    from hls4ml.model.flow import register_flow
     from hls4ml.writer.writers import Writer
 
     class DwellWriter(Writer):  # type: ignore[misc]
@@ -39,16 +28,11 @@ def register(*, register_backend: Any, register_writer: Any) -> None:
             write_graph(model)
 
     class DwellBackend(FPGABackend):  # type: ignore[misc]
-        """The flow of the module's text; conversion ends in a design, or in an error that names the layer."""
+        """Conversion ends in a design, or in an error that names the layer."""
 
         def __init__(self) -> None:
             super().__init__(NAME)
-            passes = [name for name in get_flow("convert").optimizers if name not in _LEFT_OUT]
-            convert = register_flow("convert", passes, requires=["parse_qonnx"], backend=self.name)
-            init = register_flow(
-                "init_layers", self._get_layer_initializers(), requires=[convert], backend=self.name
-            )
-            self._default_flow = register_flow("ip", None, requires=[convert, init], backend=self.name)
+            self._default_flow = register_flow("ip", None, requires=None, backend=self.name)
             self._writer_flow = register_flow(
                 "write", [f"{_FLOW}:write_hls"], requires=[self._default_flow], backend=self.name
             )
@@ -67,9 +51,11 @@ def register(*, register_backend: Any, register_writer: Any) -> None:
             io_type: str = "io_parallel",
             input_type: str | None = None,
             latency_cutoff: float | None = None,
+            output: str = "logits",
         ) -> dict[str, Any]:
             """`input_type`, such as ``fixed<16,6>``, is for networks that do not quantize their input;
-            `part` goes before `board`, `clock_period` is in ns, `latency_cutoff` in adder levels."""
+            `part` goes before `board`, `clock_period` is in ns, `latency_cutoff` in adder levels; `output` is
+            what comes out: ``logits`` (a final softmax is left out), ``class`` or ``probabilities``."""
             from dwell.hls.synthesis import load_board
 
             return {
@@ -78,6 +64,7 @@ def register(*, register_backend: Any, register_writer: Any) -> None:
                 "IOType": io_type,
                 "InputType": input_type,
                 "LatencyCutoff": latency_cutoff,
+                "Output": output,
                 "HLSConfig": {},
                 "WriterConfig": {},
             }
@@ -116,10 +103,6 @@ def register(*, register_backend: Any, register_writer: Any) -> None:
                 graph_design.write_graph(model)
             chosen = "vivado" if vsynth else tool
             return graph_design.build(model, synth=synth or vsynth, cosim=cosim or validation, tool=chosen)
-
-        @layer_optimizer(Layer)  # type: ignore[untyped-decorator]
-        def init_base_layer(self, layer: Any) -> None:
-            layer.set_attr("reuse_factor", layer.model.config.get_reuse_factor(layer))
 
     register_writer(NAME, DwellWriter)
     register_backend(NAME, DwellBackend)

@@ -22,11 +22,11 @@ import numpy.typing as npt
 from dwell import plugins
 from dwell.artifact import write_atomic_dir, write_rung
 from dwell.errors import ConfigError, InternalError, error_from_json
+from dwell.hls.convert import read_network
 from dwell.hls.design import DESIGN_JSON, Design
-from dwell.hls.hls4ml.graph_options import rtl_options
-from dwell.hls.hls4ml.graph_rung import climb_graph
+from dwell.hls.hls4ml.graph_network import network_of
+from dwell.hls.hls4ml.graph_options import graph_options
 from dwell.hls.hls4ml.report import cosim_report, synthesis_report
-from dwell.hls.qmodel import FixedPoint, QModel
 from dwell.hls.synthesis import BoardLike, load_board, synthesize_design
 
 SIMULATORS = ("golden", "verilator")
@@ -51,39 +51,17 @@ def write_graph(graph: Any) -> Design:
             hint="name another output_dir, or remove the folder",
             place=str(out),
         )
-    model = read_graph(graph)
-    options = rtl_options(graph, model, board_of(graph).name)
-    rung = climb_graph(model, graph)
+    output = str(graph.config.get_config_value("Output") or "logits")
+    made = read_network(network_of(graph), str(graph.config.get_project_name()), output=output)
+    for note in (*made.model.notes, *made.simplified):
+        _LOG.info("%s", note)
+    options = graph_options(graph, made.model, board_of(graph).name)
     with write_atomic_dir(out) as folder:
-        write_design(model, options, folder)
-        write_rung(folder, rung)
+        write_design(made.model, options, folder)
+        write_rung(folder, made.rung)
     design = Design.load(out)
     setattr(graph, _DIGEST, design.digest)
     return design
-
-
-def read_graph(graph: Any) -> QModel:
-    """The integer graph: of an ONNX file by our own reader, else of what hls4ml made of the network."""
-    from dwell.hls.frontends.modelgraph import qmodel_from_graph
-    from dwell.hls.hls4ml.graph_rung import onnx_network
-
-    name = str(graph.config.get_project_name())
-    kind = _input_type(graph)
-    network = onnx_network(graph, kind)
-    if network is not None:
-        return network.read(name)
-    return qmodel_from_graph(graph, name=name, input_type=kind)
-
-
-def _input_type(graph: Any) -> FixedPoint | None:
-    """What the user said about the input: `input_type=`, or a precision given to the input layer by name."""
-    said = graph.config.get_config_value("InputType")
-    if said is None:
-        named = graph.config.config["HLSConfig"].get("LayerName") or {}
-        entries = [layer.name for layer in graph.get_layers() if layer.class_name in ("Input", "InputLayer")]
-        precision = (named.get(entries[0]) or {}).get("Precision") if entries else None
-        said = precision.get("result") if isinstance(precision, Mapping) else precision
-    return None if said in (None, "auto") else FixedPoint.parse(str(said).replace("ap_", "").replace("_", ""))
 
 
 def board_of(graph: Any) -> BoardLike:

@@ -12,10 +12,10 @@ from dwell.hls.rtl.options import RtlOptions, Style
 IO_TYPES = ("io_parallel", "io_stream")
 STRATEGIES = ("latency", "resource", "distributed_arithmetic")
 #: hls4ml's layers that multiply by weights, beside those that merely contain one (Pointwise, Depthwise …).
-_WEIGHTED = ("Dense", "Conv1D", "Conv2D")
+_WEIGHTED = ("Dense", "Conv1D", "Conv2D", "Conv", "MatMul", "Gemm")
 
 
-def rtl_options(graph: Any, model: QModel, board: str) -> RtlOptions:
+def graph_options(graph: Any, model: QModel, board: str) -> RtlOptions:
     """Style, reuse, clock and the rest, as the user's hls4ml configuration says.
 
     ``io_parallel`` is the style unrolled, ``io_stream`` is stream; in either, layers of the strategy
