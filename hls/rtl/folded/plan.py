@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 
 from dwell.errors import ConfigError, UnsupportedLayerError
 from dwell.hls.qmodel import Dense, Flatten, Input, Node, QModel, Reshape
@@ -106,7 +105,7 @@ def make_plan(model: QModel, options: RtlOptions) -> Plan:
     nodes = chain_of(model)
     _require_reuse(model, options)
     entry = model.tensors[model.input]
-    elements = input_elements(_vector(entry.shape, nodes), entry.type.width)
+    elements = input_elements(_vector(model, nodes), entry.type.width)
     spans = (Range(entry.type.lo, entry.type.hi, entry.type.frac),) * elements
     matrices = _with_lanes(nodes, model, elements)
     foldings = require_foldings(matrices, options) if matrices else {}
@@ -142,10 +141,14 @@ def _require_reuse(model: QModel, options: RtlOptions) -> None:
     )
 
 
-def _vector(shape: tuple[int, ...], nodes: Sequence[Node]) -> int:
+def _vector(model: QModel, nodes: Sequence[Node]) -> int:
     """Elements that a beat's must divide: those of the first vector that a node reads."""
-    reshaped = any(isinstance(n, Flatten) for n in nodes[:2])
-    return prod(shape) if reshaped or len(shape) == 1 else shape[-1]
+    shapes = [model.tensors[model.input].shape]
+    for node in nodes[1:]:
+        if not isinstance(node, Flatten | Reshape):
+            break
+        shapes.append(model.tensors[node.output].shape)
+    return shapes[-1][-1]
 
 
 def _with_lanes(nodes: Sequence[Node], model: QModel, elements: int) -> tuple[Matrix, ...]:

@@ -20,7 +20,7 @@ module dwell_search #(
 );
 
     reg  [   BITS-1:0] held;
-    reg  [IN_BITS-1:0] before;
+    reg  [IN_BITS-1:0] known;
     wire [     BITS:0] left;
     wire [     BITS:0] right;
     dwell_extend #(.IN_BITS(BITS), .IN_SIGNED(SIGNED), .UP(0), .OUT_BITS(BITS + 1)) u_left (.a(held), .y(left));
@@ -29,16 +29,16 @@ module dwell_search #(
 
     always @(posedge clk) begin
         held   <= x;
-        before <= found;
+        known <= found;
         next_x <= held;
     end
 
     generate
         if (KNOWN > 0) begin : g_more
-            always @(posedge clk) next_found <= {before, at_least};
+            always @(posedge clk) next_found <= {known, at_least};
         end else begin : g_first
             always @(posedge clk) next_found <= at_least;
-            wire unused_before = &{1'b0, before};
+            wire unused_before = &{1'b0, known};
         end
     endgenerate
 
