@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rtl_frames import check_frames, check_timing, run_frames, run_tensor_beats, tensor_beats
+from rtl_lint import lint
 from stream_models import LAYERS, residual
 
 from dwell.hls.design import Design
@@ -57,7 +58,8 @@ def test_layer(layer: str, tmp_path: Path) -> None:
     """At the most pixels a clock that the line allows, up to four."""
     model = LAYERS[layer]()
     lanes = max(n for n in (1, 2, 4) if line(model) % n == 0)
-    climb(model, tmp_path, lanes, PAUSES[:3])
+    design = climb(model, tmp_path, lanes, PAUSES[:3])
+    lint(design.sources, design.top)
 
 
 @pytest.mark.slow

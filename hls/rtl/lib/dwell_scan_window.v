@@ -130,6 +130,7 @@ module dwell_scan_window #(
 
     // ---- columns of the present beat and of those beside it, and which of them are in the frame
     wire [SPAN-1:0] column_kept;
+    wire            unused_beat = &{1'b0, result_beat};  // where no column is ever outside
 
     generate
         for (q = 0; q < SPAN; q = q + 1) begin : g_column

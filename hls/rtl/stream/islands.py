@@ -115,3 +115,9 @@ def is_global(node: Pool2D, frame: Layout) -> bool:
     return (
         node.size == (frame.rows, frame.columns) and not any(node.padding) and frame.rows * frame.columns > 9
     )
+
+
+def is_pointwise(node: Conv2D | Pool2D) -> bool:
+    """Whether each result is made of one pixel, in its place."""
+    geometry = geometry_of(node)
+    return geometry.kernel == geometry.stride == (1, 1) and not any(node.padding)

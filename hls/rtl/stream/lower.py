@@ -50,6 +50,7 @@ from dwell.hls.rtl.stream.islands import (
     check_linear,
     check_window,
     is_global,
+    is_pointwise,
     reduce_front,
     window_front,
     window_kernel,
@@ -184,6 +185,8 @@ class _Lowering(Links):
         link = self.take(head.inputs[0])
         if isinstance(head, Pool2D) and is_global(head, self.links[link]):
             return self._reduce(head, tail, name, link)
+        if is_pointwise(head):
+            return self._pointwise(head, tail, name, link)
         window, taps = window_front(head, self.links[link].spans)
         if isinstance(head, Conv2D) and is_folded(head, self.options):
             return self._folded_window(head, tail, name, link, window, taps)
@@ -196,6 +199,13 @@ class _Lowering(Links):
         kernel = window_kernel(nodes, self.model.tensors, window, taps, self.options.latency_cutoff)
         rows, columns = window.geometry.results(frame)
         return self.island(name, (link,), nodes, window, kernel, Layout(rows, columns, lanes, kernel.result))
+
+    def _pointwise(self, head: Conv2D | Pool2D, tail: list[Node], name: str, link: str) -> str:
+        """A window of one pixel is the pixel."""
+        if isinstance(head, Conv2D) and is_folded(head, self.options):
+            link = self.at_lanes(link, 1)
+            return self._folded(head, tail, name, link, self.links[link])
+        return self._pixels([head, *tail], name, (link,))
 
     def _folded_window(
         self, head: Conv2D, tail: list[Node], name: str, link: str, window: Window, taps: Sequence[Range]
@@ -255,7 +265,7 @@ class _Lowering(Links):
     def _pixels(self, nodes: Sequence[Node], name: str, links: tuple[str, ...]) -> str:
         frame = self.links[links[0]]
         for node in nodes:
-            if isinstance(node, Dense):
+            if isinstance(node, Conv2D | Dense):
                 check_linear(self.model, node, frame.lanes, CARRIED)
         spans = sum((self.links[link].spans for link in links), ())
         kernel = make_kernel(nodes, self.model.tensors, spans, cutoff=self.options.latency_cutoff)
