@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 
 from dwell.errors import ConfigError, nearest
-from dwell.hls.qmodel import Cast, FixedPoint, Overflow, QModel, Rounding, Softmax, Tensor, TopK
+from dwell.hls.qmodel import (
+    MAX_WIDTH,
+    Affine,
+    Cast,
+    FixedPoint,
+    Overflow,
+    QModel,
+    Rounding,
+    Softmax,
+    Tensor,
+    TopK,
+)
 from dwell.hls.qmodel.nodes import Node
 
 OUTPUTS = ("logits", "class", "probabilities")
@@ -17,6 +28,8 @@ OUTPUTS = ("logits", "class", "probabilities")
 #: Fraction bits of probabilities, and of the logits that the table of exponentials is read with.
 _PROBABILITY_BITS = 12
 _LOGIT_BITS = 8
+#: Bits to which the scales of classes are compared.
+_FACTOR_BITS = 16
 #: Bits of an exponential.
 _EXPONENTIAL_BITS = 16
 
@@ -33,17 +46,41 @@ def with_output(model: QModel, output: str) -> QModel:
     logits = model.tensors[model.output]
     if any(isinstance(node, TopK) for node in model.nodes):
         raise ConfigError("the network gives a class already", hint="leave --output out", place="--output")
-    if isinstance(logits.scale, tuple) or isinstance(logits.offset, tuple):
-        raise ConfigError(
-            f"the classes of {model.output!r} have a scale or an offset each: their codes cannot be compared",
-            hint="use --output logits, and apply the scales of design.json, or end the network with a quantizer",
-            place="--output",
-        )
     if logits.shape[-1] < 2:
         raise ConfigError(
             "there is one output, and so no class", hint="use --output logits", place="--output"
         )
+    if isinstance(logits.scale, tuple) or isinstance(logits.offset, tuple):
+        model = _one_scale(model)
     return _class(model) if output == "class" else _probabilities(model)
+
+
+def _one_scale(model: QModel) -> QModel:
+    """Classes that have a scale or an offset each, brought to one so that they can be compared."""
+    logits = model.tensors[model.output]
+    classes, frac = logits.shape[-1], logits.type.frac
+    steps = np.broadcast_to(np.ldexp(np.asarray(logits.scale, dtype=np.float64), -frac), (classes,))
+    offsets = np.broadcast_to(np.asarray(logits.offset, dtype=np.float64), (classes,))
+    unit = float(steps.min()) * 2.0**-_FACTOR_BITS
+    weight, bias = np.rint(steps / unit), np.rint(offsets / unit)
+    low, high = model.value_range(model.output)
+    sizes = np.maximum(np.abs(low), np.abs(high)).astype(np.float64)
+    if np.max(sizes * weight + np.abs(bias)) >= 2.0 ** (MAX_WIDTH - 2):
+        raise ConfigError(
+            "the scales of the classes are too far apart to compare their codes",
+            hint="use --output logits, and apply the scales of design.json",
+            place="--output",
+        )
+    error = float(np.max(sizes * np.abs(steps - weight * unit) + np.abs(offsets - bias * unit)))
+    codes, shifts = weight.astype(np.int64), bias.astype(np.int64)
+    factor = FixedPoint.holding(int(codes.min()), int(codes.max()), 0)
+    node = Affine("rescaled", (model.output,), "rescaled", codes, factor, shifts, frac)
+    ends = [low * codes + shifts, high * codes + shifts]
+    kind = FixedPoint.holding(int(np.min(ends)), int(np.max(ends)), frac)
+    tensor = Tensor("rescaled", logits.shape, kind, scale=unit * 2.0**frac)
+    return _grown(
+        model, [(node, tensor)], f"output: each class brought to one scale, within {error:.2g} of its logit"
+    )
 
 
 def _class(model: QModel) -> QModel:

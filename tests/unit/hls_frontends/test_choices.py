@@ -148,10 +148,33 @@ def test_probabilities_are_within_the_error_that_is_stated(scale: float) -> None
     assert np.abs(found - real).max() > stated / 100  # the statement says something
 
 
-def test_classes_of_unequal_scales_cannot_be_compared() -> None:
+@pytest.mark.parametrize("frac", [0, 4])
+@pytest.mark.parametrize("output", ["class", "probabilities"])
+def test_classes_of_unequal_scales_are_brought_to_one(frac: int, output: str) -> None:
+    scale, offset = np.array([0.0731, 0.3, 0.11, 0.25]), np.array([0.5, -0.3, 0.0, 1.7])
     build = Builder()
-    at = build.input("input", (3,), FixedPoint(True, 8, 4))
-    at = build.dense("d", at, np.eye(3, dtype=int), 0, np.zeros(3, int), 0)
-    model = build.finish("n", build.scaled(at, (1.0, 0.5, 0.3)))
-    with pytest.raises(ConfigError, match="a scale or an offset each"):
+    at = build.input("input", (5,), FixedPoint(True, 8, frac))
+    weight = np.random.default_rng(3).integers(-7, 8, (5, 4))
+    at = build.dense("d", at, weight, 0, np.zeros(4, int), 0)
+    model = build.finish("n", build.scaled(at, tuple(scale), tuple(offset)))
+    made = with_output(model, output)
+    x = np.random.default_rng(1).normal(0, 40 / 2**frac, (3000, 5))
+    logits = model.to_real(model.output, model.run(x))
+    stated = float(made.notes[0].split("within ")[1].split()[0])
+    assert 0 < stated < 0.01
+    near = made.to_real("rescaled", made.trace(x)["rescaled"])
+    assert 0 < np.abs(near - logits).max() <= stated * 1.05  # the note has two digits
+    if output == "class":
+        ordered = np.sort(logits, axis=1)
+        clear = ordered[:, -1] - ordered[:, -2] > 2.1 * stated
+        assert clear.mean() > 0.9
+        assert np.array_equal(made.run(x)[clear, 0], np.argmax(logits, axis=1)[clear])
+
+
+def test_scales_too_far_apart_are_refused() -> None:
+    build = Builder()
+    at = build.input("input", (2,), FixedPoint(True, 16, 0))
+    at = build.dense("d", at, np.eye(2, dtype=int), 0, np.zeros(2, int), 0)
+    model = build.finish("n", build.scaled(at, (1.0, 2.0**-40)))
+    with pytest.raises(ConfigError, match="too far apart"):
         with_output(model, "class")

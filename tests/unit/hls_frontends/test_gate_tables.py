@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from dwell.errors import VerificationError
@@ -218,3 +218,76 @@ def test_sums_beyond_24_bits_are_judged_within_their_rounding(empty_net: Make, t
     bias = node.bias + (1 << 14)  # four steps of the quantizer, thrice what the sums may be off
     with pytest.raises(VerificationError, match="act: "):
         compare_frames(changed(reading, node.name, bias=bias), network, frames)
+
+
+@st.composite
+def convolutional(draw: st.DrawFn) -> dict[str, Any]:
+    channels = draw(st.sampled_from([1, 2, 4]))
+    pick = st.sampled_from([0.25, 0.5, 0.0731, 0.3])
+    return {
+        "channels": channels,
+        "size": (draw(st.integers(5, 9)), draw(st.integers(5, 9))),
+        "groups": draw(st.sampled_from([1, channels])),
+        "outputs": channels * draw(st.integers(1, 2)),
+        "kernel": [draw(st.integers(1, 3)), draw(st.integers(1, 3))],
+        "strides": [draw(st.integers(1, 2)), draw(st.integers(1, 2))],
+        "dilations": [draw(st.integers(1, 2)), draw(st.integers(1, 2))],
+        "pads": [draw(st.integers(0, 2)) for _ in range(4)],
+        "scales": [draw(pick) for _ in range(4)],
+        "norm": draw(st.booleans()),
+        "pool": draw(st.sampled_from(["", "MaxPool", "AveragePool"])),
+        "residual": draw(st.sampled_from(["", "Add", "Concat"])),
+        "end": draw(st.sampled_from(["flatten", "mean", "frames"])),
+        "seed": draw(st.integers(0, 99)),
+    }
+
+
+def build_cnn(make: Make, said: dict[str, Any]) -> Any:
+    rng = np.random.default_rng(said["seed"])
+    net = make(1, said["channels"], *said["size"])
+    entry, weights, acts, last = said["scales"]
+    at = net.quant("frames", "in", entry / 4, 5)
+    shape = (said["outputs"], said["channels"] // said["groups"], *said["kernel"])
+    choice = {key: said[key] for key in ("strides", "dilations", "pads")} | {"group": said["groups"]}
+    at = net.node("Conv", [at, net.weights(shape, "w", weights)], "conv", **choice)
+    if said["norm"]:
+        names = [("g", 1.3, 0.4), ("b", 0.0, 0.3), ("m", 0.0, 0.5)]
+        given = [net.const(n, rng.normal(middle, spread, said["outputs"])) for n, middle, spread in names]
+        given.append(net.const("v", rng.uniform(0.5, 2, said["outputs"])))
+        at = net.node("Relu", [net.node("BatchNormalization", [at, *given], "norm")], "relu")
+    first = at = net.quant(at, "a", acts, 4, signed=1)
+    if said["residual"]:
+        at = net.node(
+            "Conv", [at, net.weights((said["outputs"], said["outputs"], 1, 1), "r", weights)], "one"
+        )
+        at = net.quant(at, "c", acts, 4, signed=1)
+        at = net.node(
+            said["residual"], [first, at], "join", **({"axis": 1} if said["residual"] == "Concat" else {})
+        )
+        at = net.quant(at, "d", acts, 5, signed=1)
+    if said["pool"]:
+        at = net.quant(
+            net.node(said["pool"], [at], "pool", kernel_shape=[1, 2], strides=[1, 2]), "e", acts, 4, signed=1
+        )
+    if said["end"] == "frames":
+        net.output = at
+        return net
+    at = net.node(
+        "Flatten", [net.node("GlobalAveragePool", [at], "mean") if said["end"] == "mean" else at], "flat"
+    )
+    net.output = net.quant(at, "f", last, 6, signed=1)
+    return net
+
+
+@pytest.mark.slow
+@given(convolutional())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_convolutional_networks_at_random(empty_net: Make, tmp_path: Path, said: dict[str, Any]) -> None:
+    reach = [(k - 1) * d + 1 for k, d in zip(said["kernel"], said["dilations"], strict=True)]
+    sizes = [said["size"][a] + said["pads"][a] + said["pads"][a + 2] for a in (0, 1)]
+    rows, columns = ((sizes[a] - reach[a]) // said["strides"][a] + 1 for a in (0, 1))
+    assume(rows >= 1 and columns >= 2)
+    network = network_from_file(build_cnn(empty_net, said).save(tmp_path / "n.onnx"), None)
+    reading = network.reading("net")
+    found = compare_frames(reading, network, probe_frames(reading.model)[:12])
+    assert found.within_rounding <= 0.02 * found.compared
