@@ -72,6 +72,23 @@ def sequence_model(seed: int = 1) -> QModel:
     return build.finish("sequence", at)
 
 
+def frame_model(seed: int = 1) -> QModel:
+    """Frames of a fixed size: a convolution with padding, one with stride."""
+    rng = np.random.default_rng(seed)
+    build = Builder()
+    kind = FixedPoint(True, 4, 2)
+    at = build.input("x", (5, 6, 2), FixedPoint(True, 5, 2))
+    weight = rng.integers(-8, 8, (3, 3, 2, 4))
+    at = build.conv2d(
+        "first", at, weight, 2, rng.integers(-9, 10, 4), 3, weight_type=kind, padding=(1, 1, 1, 1)
+    )
+    at = build.cast("q", build.relu("r", at), [FixedPoint(False, 4, 1)], Rounding.RND, Overflow.SAT)
+    weight = rng.integers(-8, 8, (3, 3, 4, 3))
+    at = build.conv2d("second", at, weight, 2, rng.integers(-9, 10, 3), 3, weight_type=kind, stride=(2, 2))
+    at = build.cast("out", at, [FixedPoint(True, 10, 0)], Rounding.RND, Overflow.SAT)
+    return build.finish("frames", at)
+
+
 def swap_script(writes: Sequence[Write], control: int, bank: int, start: int, pause: int) -> list[Step]:
     """Wait for frame `start`, write, wait `pause` clocks, select: the last step."""
     return [
