@@ -55,8 +55,8 @@ def check_qonnx(model: Any, path: Path) -> None:
 def check_streamlined(model: Any) -> None:
     """Raise `UnsupportedLayerError` for activations of one bit, which FINN's RTL matrix unit does not take."""
     for node in model.graph.node:
-        if node.op_type == "MultiThreshold":
-            _check_width(node, "activations", model.get_tensor_datatype(node.output[0]))
+        if node.op_type == "MultiThreshold" and np.shape(model.get_initializer(node.input[1]))[-1] < 2:
+            raise _too_narrow(node, "activations", 1)
 
 
 def check_ends(head: Sequence[Any], tail: Sequence[Any]) -> None:
@@ -119,13 +119,13 @@ def _check_product(model: Any, node: Any, operation: Any, part: str) -> None:
 
 def _check_width(node: Any, what: str, kind: Any) -> None:
     if kind.bitwidth() < 2:
-        raise UnsupportedLayerError(
-            node.name,
-            node.op_type,
-            RTL_LAYERS,
-            reason=f"{what} of {kind.bitwidth()} bit",
-            hint="use 2 bits or more",
-        )
+        raise _too_narrow(node, what, kind.bitwidth())
+
+
+def _too_narrow(node: Any, what: str, bits: int) -> UnsupportedLayerError:
+    return UnsupportedLayerError(
+        node.name, node.op_type, RTL_LAYERS, reason=f"{what} of {bits} bit", hint="use 2 bits or more"
+    )
 
 
 def check_specialized(node: Any) -> None:
