@@ -30,17 +30,21 @@ class Stage:
     `StageContext` to metrics, imported only in the stage's own process; `code` names the packages and modules
     whose sources enter the digest; `params` picks the part of the project that matters to this stage, so
     that nothing else makes it run again; `files` names outside files whose contents enter the digest.
-    `threads` is how many cores the stage can use well.
+    `threads` is how many cores the stage can use well. `environment` may depend on the project.
     """
 
     name: str
-    environment: str
+    environment: str | Callable[[Project], str]
     inputs: tuple[str, ...]
     run: str
     code: tuple[str, ...]
     params: Callable[[Project], dict[str, Any]]
     files: Callable[[Project], tuple[Path, ...]] = field(default=no_files)
     threads: int = 1
+
+    def environment_of(self, project: Project) -> str:
+        """The name of the environment that it runs in."""
+        return self.environment if isinstance(self.environment, str) else self.environment(project)
 
 
 def _silent(fraction: float, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dwell import plugins
 from dwell.project import Project
 from dwell.stage import Stage
 
@@ -38,7 +39,7 @@ def _synthesize_params(project: Project) -> dict[str, Any]:
 
 CONVERT = Stage(
     name="convert",
-    environment="build",
+    environment=plugins.quantizer_environment,
     inputs=("quantize",),
     run="dwell.hls.run_stages:run_convert",
     code=(
@@ -58,7 +59,7 @@ CONVERT = Stage(
 
 EMULATE = Stage(
     name="emulate",
-    environment="build",
+    environment=plugins.quantizer_environment,
     inputs=("quantize", "convert"),
     run="dwell.hls.run_stages:run_emulate",
     code=(

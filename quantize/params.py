@@ -76,3 +76,15 @@ class Hgq2Params(Section):
     epochs: int = pydantic.Field(default=7, ge=1, le=1000)
     learning_rate: float = pydantic.Field(default=4e-3, gt=0, le=1)  # the peak of its schedule
     beta: float = pydantic.Field(default=1e-7, ge=0, le=1)
+
+
+class QKerasParams(Section):
+    """`[quantize]` with `frontend = "qkeras"`: the widths are given, their power-of-two ranges are found.
+
+    A single width stands for every layer; a list has one for each layer (`activation_bits`: each hidden one).
+    """
+
+    weight_bits: Annotated[tuple[WeightBits, ...], pydantic.BeforeValidator(_one_or_many)] = (7,)
+    activation_bits: Annotated[tuple[ActivationBits, ...], pydantic.BeforeValidator(_one_or_many)] = (6,)
+    epochs: int = pydantic.Field(default=7, ge=1, le=1000)
+    learning_rate: float = pydantic.Field(default=3e-3, gt=0, le=1)  # the peak of its schedule

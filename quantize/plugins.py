@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pydantic
 
-from dwell.quantize.params import BrevitasParams, Hgq2Params
+from dwell.quantize.params import BrevitasParams, Hgq2Params, QKerasParams
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Frontend:
 
     `params` is the class of its keys in `[quantize]`, `file` the name of the model file it writes, `packages`
     the distributions whose versions are written down beside it, and `run` is `"package.module:function"`, a
-    function from `dwell.quantize.job.Job` to `dwell.quantize.job.Outcome`.
+    function from `dwell.quantize.job.Job` to `dwell.quantize.job.Outcome`. The stages that train with it, read its
+    file and run it do so in `environment`.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Frontend:
     file: str
     packages: tuple[str, ...]
     run: str
+    environment: str = "build"
 
 
 BREVITAS = Frontend(
@@ -41,4 +43,12 @@ HGQ2 = Frontend(
     file="model.keras",
     packages=("HGQ2", "quantizers", "keras", "tensorflow-cpu"),
     run="dwell.quantize.hgq2_frontend:quantize",
+)
+QKERAS = Frontend(
+    name="qkeras",
+    params=QKerasParams,
+    file="model.h5",
+    packages=("qkeras", "tf_keras", "tensorflow-cpu"),
+    run="dwell.quantize.qkeras_frontend:quantize",
+    environment="qkeras",
 )

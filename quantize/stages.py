@@ -24,7 +24,7 @@ def _params(project: Project) -> dict[str, Any]:
 
 QUANTIZE = Stage(
     name="quantize",
-    environment="build",
+    environment=plugins.quantizer_environment,
     inputs=("data", "train"),
     run="dwell.quantize.stages:run_quantize",
     code=("dwell.quantize", "dwell.models", "dwell.hls.cost"),

@@ -118,7 +118,7 @@ def _plan_stage(project: Project, stage: Stage, before: Mapping[str, PlannedStag
     inputs = {name: before[name] for name in stage.inputs}
     params = stage.params(project)
     code = code_digest(stage.code)
-    lock = read_lock(stage.environment)
+    lock = read_lock(stage.environment_of(project))
     digest = json_digest(
         {
             "format": _FORMAT,

@@ -30,7 +30,7 @@ def snakefile(plan: Plan, jobs: Mapping[str, Path], pythons: Mapping[str, Path])
     text = f"rule all:\n    input: {targets!r}\n"
     for planned in plan.stages:
         if planned.name in jobs:
-            text += _rule(planned, jobs[planned.name], pythons[planned.stage.environment])
+            text += _rule(planned, jobs[planned.name], pythons[planned.lock.name])
     return text
 
 

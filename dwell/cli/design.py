@@ -78,12 +78,20 @@ def existing(path: Path, what: str) -> str:
     return str(full)
 
 
-def call(name: str, function: str, args: dict[str, Any], *, json: bool, also: tuple[str, ...] = ()) -> None:
-    """Run a command in `build`; `also` names environments that it starts processes in."""
+def call(
+    name: str,
+    function: str,
+    args: dict[str, Any],
+    *,
+    json: bool,
+    also: tuple[str, ...] = (),
+    environment: str = "build",
+) -> None:
+    """Run a command in `environment`; `also` names those that it starts processes in."""
     with reporter(quiet=json) as report:
-        for environment in also:
-            ready_environment(environment, report)
-        result = run_command(name, function, args, report)
+        for other in also:
+            ready_environment(other, report)
+        result = run_command(name, function, args, report, environment=environment)
     print_result("", result, as_json=json)
 
 
@@ -139,7 +147,9 @@ def convert_command(
         "folding": None if folding is None else existing(folding, "folding file"),
         "out": str(out.expanduser().resolve()),
     }
-    call("convert", "dwell.hls.commands:convert", args, json=json)
+    # QKeras' files need Keras 2, which that environment has on top of all that `build` has
+    environment = "qkeras" if model.suffix.lower() == ".h5" else "build"
+    call("convert", "dwell.hls.commands:convert", args, json=json, environment=environment)
 
 
 def simulate_command(
