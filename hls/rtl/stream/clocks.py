@@ -7,17 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 
 from dwell.errors import InternalError
-from dwell.hls.rtl.stream.blocks import Fifo, Plan
+from dwell.hls.rtl.stream.blocks import Fifo, Folded, Plan
 from dwell.hls.rtl.stream.controls import EntryPart, FifoPart, Handshakes, part_of
 from dwell.hls.rtl.stream.needs import bounds_of
+from dwell.hls.rtl.stream.shrink import extended, samples, shrunk
 
 #: Frames that are followed at least.
 _LEAST = 3
 
 #: A stream in which no beat comes or goes for so many times a frame's beats stands still.
 _STILL = 40
+
+#: Frames of more clocks are not followed.
+_MOST_CLOCKS = 20_000
+
+#: What is added to clocks that were extended from smaller frames: a part of them, and some.
+_SPARE, _SPARE_CLOCKS = 1 / 64, 16
 
 #: Places of a FIFO that never fills.
 _ENDLESS = 1 << 40
@@ -61,6 +69,15 @@ class Timing:
     def intervals(self) -> tuple[int, ...]:
         """Clocks from frame to frame."""
         return tuple(b - a for a, b in zip(self.first_in, self.first_in[1:], strict=False))
+
+
+@dataclass(frozen=True)
+class Pace:
+    """`latency` and `frame_cycles` as in `Timing`; upper bounds where not `exact`."""
+
+    latency: int
+    frame_cycles: int
+    exact: bool
 
 
 class _Log:
@@ -132,20 +149,60 @@ def follow(plan: Plan, frames: int = 9) -> Timing:
     return log.timing({part.o[0]: part.high for part in parts if isinstance(part, FifoPart)})
 
 
-def sized(plan: Plan) -> tuple[Plan, Timing]:
-    """The plan with a depth for every FIFO before a join, and its timing.
+def sized(plan: Plan) -> tuple[Plan, Pace]:
+    """The plan with a depth for every FIFO before a join, and its pace.
 
     A FIFO gets the places that keep it from a deadlock, and as many as it needs for frames back to back at full
-    speed, found by following them through FIFOs without an end.
+    speed, found by following them through FIFOs without an end. Large frames are not followed: their clocks are
+    bounds that follow from those of smaller ones.
     """
     bounds = bounds_of(plan)
+    sizes = samples(plan) if _clocks(plan) > _MOST_CLOCKS else None
+    if sizes is None:
+        depths, timing = _followed(plan, bounds)
+        pace = Pace(timing.latency, timing.frame_cycles, timing.exact)
+        return _with_depths(plan, bounds, depths), pace
+    (low, left), (high, right) = sizes
+    times, more = [], dict.fromkeys(bounds, 0)
+    for size in ((low, left), (high, left), (low, right), (high, right)):
+        small = shrunk(plan, size)
+        assert small is not None
+        here = bounds_of(small)
+        depths, timing = _followed(small, here)
+        times.append(timing)
+        more = {link: max(more[link], depths[link] - here[link]) for link in bounds}
+    entry = plan.links[plan.blocks[0].outputs[0]]
+    own = (entry.rows, entry.columns)
+    a, b, c, d = times
+    latency = extended((a.latency, b.latency, c.latency, d.latency), *sizes, own)
+    frame = extended((a.frame_cycles, b.frame_cycles, c.frame_cycles, d.frame_cycles), *sizes, own)
+    deep = _with_depths(plan, bounds, {link: bound + more[link] for link, bound in bounds.items()})
+    return deep, Pace(_above(latency), _above(frame), False)
+
+
+def _above(clocks: float) -> int:
+    """A bound of what was extended from smaller frames."""
+    return ceil(clocks * (1 + _SPARE)) + _SPARE_CLOCKS
+
+
+def _clocks(plan: Plan) -> int:
+    """Clocks of a frame, about."""
+    slow = [
+        plan.links[b.input].beats * b.layer.unit.folding.reuse // b.beats
+        for b in plan.blocks
+        if isinstance(b, Folded)
+    ]
+    return max([plan.links[link].beats for block in plan.blocks for link in block.outputs] + slow)
+
+
+def _followed(plan: Plan, bounds: Mapping[str, int]) -> tuple[dict[str, int], Timing]:
+    """Depths of the FIFOs, and the timing with those."""
     if not bounds:
-        return plan, follow(plan)
+        return {}, follow(plan)
     high = follow(_with_depths(plan, bounds, dict.fromkeys(bounds, _ENDLESS))).high
     # One more than it ever holds, as it shows a place only while one is free.
     depths = {link: max(bound, high[link] + 1) for link, bound in bounds.items()}
-    final = _with_depths(plan, bounds, depths)
-    return final, follow(final)
+    return depths, follow(_with_depths(plan, bounds, depths))
 
 
 def _with_depths(plan: Plan, bounds: Mapping[str, int], depths: Mapping[str, int]) -> Plan:
