@@ -1,102 +1,57 @@
-"""Sums of three: an adder whose only reader is another adder becomes part of it.
+"""Sums of three: adders that nobody else reads are gathered into trees, which are put together anew.
 
-A slice's LUT with two outputs adds three bits as cheaply as two, so that two adders become one of about the
-length of the longer (``lib/dwell_add3.v``). Each sum can take in one of its operands; which pairs save most
-is found exactly, tree by tree.
+A slice's LUT with two outputs adds three bits as cheaply as two, so that a sum of n terms takes
+(n - 1) / 2 carry chains instead of n - 1 (``lib/dwell_add3.v``). In a tree the narrowest terms come first,
+so that chains stay short, and a constant goes where a third place is free. Of terms with opposite signs the
+less shifted one is made the positive one where that is possible: its low bits need no chain.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dwell.errors import InternalError
 from dwell.hls.rtl.circuit import Circuit, Constant, Range, ShiftAdd, ShiftAdd3, Signal, operands
 from dwell.hls.rtl.gates import Node, renumbered
 
-#: An operand with its shift, and whether it is taken away.
-Term = tuple[int, int, bool]
+#: How many bits of width one level of depth is worth when terms are chosen.
+_BITS_A_LEVEL = 0.5
 
 
 @dataclass(frozen=True)
 class Fused:
-    """A circuit with sums of three; `place[i]` is where node `i` has gone, None for what is part of another."""
+    """A circuit with sums of three.
+
+    `place[i]` is where node `i` has gone, None for what is part of another; `origin[j]` is the node that
+    node `j` of the new circuit is, or is a part of.
+    """
 
     circuit: Circuit
     place: tuple[int | None, ...]
+    origin: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Term:
+    """Node `node` of the new circuit times ``2**up``, which lies in `lo` .. `hi`; taken away where `minus`."""
+
+    node: int
+    up: int
+    minus: bool
+    lo: int
+    hi: int
+    depth: int
+
+    @property
+    def key(self) -> float:
+        return Range(self.lo, self.hi).bits + _BITS_A_LEVEL * self.depth
 
 
 def fuse_sums(circuit: Circuit) -> Fused:
-    """`circuit` with as much as possible saved by sums of three."""
-    choice = _choose(circuit)
-    taken = set(choice.values())
-    place: list[int | None] = []
-    nodes: list[Node] = []
-    ranges: list[Range] = []
-    for number, node in enumerate(circuit.nodes):
-        if number in taken:
-            place.append(None)
-            continue
-        if number in choice:
-            node = _three(circuit, number, choice[number])
-        new = {old: at for old in operands(node) if (at := place[old]) is not None}
-        place.append(len(nodes))
-        nodes.append(renumbered(node, new))
-        ranges.append(circuit.ranges[number])
-    outputs = [Signal(_known(place[s.node]), s.range) for s in circuit.outputs]
-    return Fused(Circuit(circuit.inputs, tuple(nodes), tuple(ranges), tuple(outputs)), tuple(place))
-
-
-def _known(place: int | None) -> int:
-    assert place is not None
-    return place
-
-
-def _choose(circuit: Circuit) -> dict[int, int]:
-    """Which sum takes in which of its operands, so that the most carry-chain bits are saved.
-
-    Along a tree of sums, either a sum is taken in by its reader or it may take in one operand itself.
-    """
-    readers = [0] * len(circuit.nodes)
-    for node in circuit.nodes:
-        for other in operands(node):
-            readers[other] += 1
-    for signal in circuit.outputs:
-        readers[signal.node] += 2  # its value is needed as it stands
-    free = [0.0] * len(circuit.nodes)  # most that the tree below saves, this sum taking in what it likes
-    plain = [0.0] * len(circuit.nodes)  # the same, this sum taking in nothing
-    wish: dict[int, int] = {}
-    for number, node in enumerate(circuit.nodes):
-        if not isinstance(node, ShiftAdd):
-            continue
-        own = [o for o in (node.a, node.b) if readers[o] == 1 and isinstance(circuit.nodes[o], ShiftAdd)]
-        plain[number] = free[number] = sum(free[o] for o in own)
-        for other in own:
-            gain = _gain(circuit, number, other)
-            total = plain[number] - free[other] + plain[other] + gain
-            if gain > 0 and total > free[number]:
-                free[number] = total
-                wish[number] = other
-    chosen: dict[int, int] = {}
-    inside: set[int] = set()
-    for number in range(len(circuit.nodes) - 1, -1, -1):
-        if number in wish and number not in inside:
-            chosen[number] = wish[number]
-            inside.add(wish[number])
-    return chosen
-
-
-def _gain(circuit: Circuit, outer: int, inner: int) -> float:
-    """Carry-chain bits saved where sum `outer` takes in sum `inner`."""
-    node = circuit.nodes[outer]
-    below = circuit.nodes[inner]
-    assert isinstance(node, ShiftAdd) and isinstance(below, ShiftAdd)
-    if node.a == node.b or (node.a_up if node.a == inner else node.b_up) < below.drop:
-        return 0.0
-    three = _three(circuit, outer, inner)
-    separate = chain_bits(circuit, node, circuit.ranges[outer]) + chain_bits(
-        circuit, below, circuit.ranges[inner]
-    )
-    return separate - chain_bits(circuit, three, circuit.ranges[outer])
+    """`circuit` with its trees of adders made of sums of three."""
+    return _Fusion(circuit).run()
 
 
 def chain_bits(circuit: Circuit, node: ShiftAdd | ShiftAdd3, span: Range) -> float:
@@ -114,22 +69,112 @@ def chain_bits(circuit: Circuit, node: ShiftAdd | ShiftAdd3, span: Range) -> flo
     return max(full - max(under), 0)
 
 
-def _three(circuit: Circuit, outer: int, inner: int) -> ShiftAdd3:
-    node, below = circuit.nodes[outer], circuit.nodes[inner]
-    assert isinstance(node, ShiftAdd) and isinstance(below, ShiftAdd)
-    terms: list[Term] = []
-    for number, up, minus in ((node.a, node.a_up, False), (node.b, node.b_up, node.subtract)):
-        if number == inner:
-            up -= below.drop
-            terms.append((below.a, below.a_up + up, minus))
-            terms.append((below.b, below.b_up + up, minus != below.subtract))
-        else:
-            terms.append((number, up, minus))
-    return _ordered(terms, node.drop)
+class _Fusion:
+    def __init__(self, circuit: Circuit) -> None:
+        self.circuit = circuit
+        self.nodes: list[Node] = []
+        self.ranges: list[Range] = []
+        self.depth: list[int] = []
+        self.place: list[int | None] = []
+        self.origin: list[int] = []
+        self.inner = _inner_sums(circuit)
+
+    def run(self) -> Fused:
+        circuit = self.circuit
+        for number, node in enumerate(circuit.nodes):
+            if number in self.inner:
+                self.place.append(None)
+            elif isinstance(node, ShiftAdd):
+                self.place.append(self._tree(number, node))
+            else:
+                new = {old: self._at(old) for old in operands(node)}
+                self.place.append(self._append(renumbered(node, new), circuit.ranges[number]))
+        outputs = tuple(Signal(self._at(s.node), s.range) for s in circuit.outputs)
+        whole = Circuit(circuit.inputs, tuple(self.nodes), tuple(self.ranges), outputs)
+        return Fused(whole, tuple(self.place), tuple(self.origin))
+
+    def _at(self, old: int) -> int:
+        place = self.place[old]
+        if place is None:
+            raise InternalError(f"node {old} is read after it became part of another")
+        return place
+
+    def _append(self, node: Node, span: Range) -> int:
+        before = max((self.depth[o] for o in operands(node)), default=0)
+        self.depth.append(before + int(isinstance(node, ShiftAdd | ShiftAdd3)))
+        self.nodes.append(node)
+        self.ranges.append(span)
+        self.origin.append(len(self.place))
+        return len(self.nodes) - 1
+
+    def _tree(self, root: int, node: ShiftAdd) -> int:
+        """The tree of sums that ends in `root`, made anew."""
+        span = self.circuit.ranges[root]
+        terms = [*self._terms(node.a, node.a_up, False), *self._terms(node.b, node.b_up, node.subtract)]
+        fixed = [t for t in terms if isinstance(self.nodes[t.node], Constant)]
+        last = fixed[-1:] if (len(terms) - len(fixed)) % 2 and len(fixed) == 1 else []
+        heap = [(t.key, number, t) for number, t in enumerate(t for t in terms if t not in last)]
+        heapq.heapify(heap)
+        number = len(heap)
+        while len(heap) + len(last) > 3 or (last and len(heap) > 1):
+            group = [heapq.heappop(heap)[2] for _ in range(3 if len(heap) % 2 else 2)]
+            others = [*(entry[2] for entry in heap), *last]
+            merged = self._merge(group, any(not t.minus for t in others), span.frac - node.drop)
+            heapq.heappush(heap, (merged.key, number, merged))
+            number += 1
+        return self._append(_sum([*(entry[2] for entry in heap), *last], node.drop), span)
+
+    def _terms(self, number: int, up: int, minus: bool) -> list[_Term]:
+        """What operand `number` of a sum, shifted `up` places, adds to its tree."""
+        node = self.circuit.nodes[number]
+        if number in self.inner and isinstance(node, ShiftAdd):
+            up -= node.drop
+            first = self._terms(node.a, node.a_up + up, minus)
+            return first + self._terms(node.b, node.b_up + up, minus != node.subtract)
+        span, at = self.circuit.ranges[number], self._at(number)
+        return [_Term(at, up, minus, span.lo << up, span.hi << up, self.depth[at])]
+
+    def _merge(self, group: Sequence[_Term], others_add: bool, frac: int) -> _Term:
+        """The sum of `group` as a term, or minus it, if then something is still added at the end (`others_add`)."""
+        lowest = min(group, key=lambda t: (t.up, t.minus))
+        mixed = any(not t.minus for t in group)
+        minus = lowest.minus if others_add else not mixed
+        signs = [1 if t.minus == minus else -1 for t in group]
+        lo = sum(min(s * t.lo, s * t.hi) for s, t in zip(signs, group, strict=True))
+        hi = sum(max(s * t.lo, s * t.hi) for s, t in zip(signs, group, strict=True))
+        turned = [_Term(t.node, t.up - lowest.up, s < 0, 0, 0, 0) for s, t in zip(signs, group, strict=True)]
+        span = Range(lo >> lowest.up, hi >> lowest.up, frac - lowest.up)
+        at = self._append(_sum(turned, 0), span)
+        return _Term(at, lowest.up, minus, lo, hi, self.depth[at])
 
 
-def _ordered(terms: Sequence[Term], drop: int) -> ShiftAdd3:
-    """What is added first, least shifted of it first; low bits that no term has are not dropped twice."""
-    a, b, c = sorted(terms, key=lambda term: (term[2], term[1]))
-    low = min(a[1], b[1], c[1])
-    return ShiftAdd3(a[0], b[0], c[0], a[1] - low, b[1] - low, c[1] - low, b[2], c[2], drop - low)
+def _sum(terms: Sequence[_Term], drop: int) -> ShiftAdd | ShiftAdd3:
+    """Two or three terms, at least one of them added; what is added comes first, the least shifted of it first."""
+    ordered = sorted(terms, key=lambda t: (t.minus, t.up))
+    a, b = ordered[:2]
+    if a.minus or len(ordered) not in (2, 3):
+        raise InternalError(f"a sum of {len(ordered)} terms of which none is added")
+    if len(ordered) == 2:
+        return ShiftAdd(a.node, b.node, a.up, b.up, b.minus, drop)
+    c = ordered[2]
+    return ShiftAdd3(a.node, b.node, c.node, a.up, b.up, c.up, b.minus, c.minus, drop)
+
+
+def _inner_sums(circuit: Circuit) -> set[int]:
+    """Sums that one other sum reads and nobody else, and that can be taken apart without a remainder."""
+    readers = [0] * len(circuit.nodes)
+    for node in circuit.nodes:
+        for other in operands(node):
+            readers[other] += 1
+    for signal in circuit.outputs:
+        readers[signal.node] += 2  # its value is needed as it stands
+    inner: set[int] = set()
+    for number in range(len(circuit.nodes) - 1, -1, -1):
+        node = circuit.nodes[number]
+        if not isinstance(node, ShiftAdd):
+            continue
+        for other, up in ((node.a, node.a_up), (node.b, node.b_up)):
+            below = circuit.nodes[other]
+            if isinstance(below, ShiftAdd) and readers[other] == 1 and up >= below.drop:
+                inner.add(other)
+    return inner

@@ -20,7 +20,7 @@ from dwell.hls.rtl.forms import Forms, Term, Vector
 _REACH = 1 << 13
 _DIGITS = np.array([((3 * v) ^ v).bit_count() for v in range(_REACH)], dtype=np.uint8)
 #: Residuals kept at each step.
-_BEAM = 4
+_BEAM = 3
 
 
 def digits(vectors: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
@@ -29,7 +29,7 @@ def digits(vectors: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
 
 
 #: Sweeps over all outputs, at most.
-_SWEEPS = 4
+_SWEEPS = 3
 #: Graphs with more coefficients than this (forms times inputs) are left as they are: too slow.
 MOST_COEFFICIENTS = 1 << 18
 

@@ -87,12 +87,13 @@ def lower_network(model: QModel, passes: Passes | None = None) -> Lowered:
     order = state.builder.needed(outputs)
     circuit = state.builder.finish(outputs)
     place: Sequence[int | None] = range(len(order))
+    origin: Sequence[int] = range(len(order))
     if state.builder.passes.fuse:
         fused = fuse_sums(circuit)
-        circuit, place = fused.circuit, fused.place
+        circuit, place, origin = fused.circuit, fused.place, fused.origin
     new = {old: at for old, at in zip(order, place, strict=True) if at is not None}
     values = {name: _renumbered(array, new) for name, array in state.values.items()}
-    return Lowered(circuit, values, tuple(state.owner[old] for old in new))
+    return Lowered(circuit, values, tuple(state.owner[order[old]] for old in origin))
 
 
 def _renumbered(array: Values, new: Mapping[int, int]) -> Values:
