@@ -83,8 +83,9 @@ def fifos(plan: Plan) -> list[Fifo]:
 @pytest.mark.parametrize("lanes", [1, 2, 4])
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_depths(name: str, lanes: int) -> None:
-    plan, timing = sized(lower_stream(MODELS[name](), RtlOptions(pixels_per_clock=lanes)))
-    found = fifos(plan)
+    plan, pace = sized(lower_stream(MODELS[name](), RtlOptions(pixels_per_clock=lanes)))
+    found, timing = fifos(plan), follow(plan)
+    assert (pace.latency, pace.frame_cycles) == (timing.latency, timing.frame_cycles)
     assert found and all(f.depth >= f.bound >= 1 for f in found)
     endless = follow(with_depths(plan, [ENDLESS] * len(found)))
     # Full speed, and the most that a FIFO ever holds is one place below its depth.
@@ -107,8 +108,8 @@ def test_the_bound_is_tight(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["skip", "two", "residual"])
 def test_one_place_less_is_slower(name: str) -> None:
-    plan, timing = sized(lower_stream(MODELS[name](), RtlOptions()))
-    found = fifos(plan)
+    plan, _ = sized(lower_stream(MODELS[name](), RtlOptions()))
+    found, timing = fifos(plan), follow(plan)
     deepest = max(f.depth for f in found)
     slower = follow(with_depths(plan, [min(f.depth, deepest - 1) for f in found]))
     assert slower.last_in[2] > timing.last_in[2]
