@@ -80,7 +80,9 @@ def small(_: argparse.Namespace) -> Case:
     at = build.input("x", (16,), kind)
     for number, size in enumerate((8, 8, 5)):
         before = build.tensor(at).shape[0]
-        weight = np.clip(np.round(rng.normal(0, 1 / before**0.5, (before, size)) * 64), -2048, 2047).astype(np.int64)
+        weight = np.clip(np.round(rng.normal(0, 1 / before**0.5, (before, size)) * 64), -2048, 2047).astype(
+            np.int64
+        )
         bias = np.round(rng.normal(0, 0.2, size) * 64).astype(np.int64)
         at = build.dense(f"dense{number}", at, weight, 6, bias, 6, weight_type=kind)
         at = build.relu(f"relu{number}", at) if number < 2 else at
@@ -88,7 +90,11 @@ def small(_: argparse.Namespace) -> Case:
     return build.finish("small", at), RtlOptions(style="folded", reuse=4), Limits(interval=4)
 
 
-CASES: dict[str, Callable[[argparse.Namespace], Case | None]] = {"tfc": tfc, "vacancy": vacancy, "small": small}
+CASES: dict[str, Callable[[argparse.Namespace], Case | None]] = {
+    "tfc": tfc,
+    "vacancy": vacancy,
+    "small": small,
+}
 
 
 def predicted(design: Design) -> int:

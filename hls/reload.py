@@ -85,7 +85,9 @@ def _weights(design: Design) -> Mapping[str, Any]:
 def _layers(design: Design, model: QModel) -> list[FoldedLayer]:
     """The folded layers of the design with the weights of `model`."""
     reuse = {
-        str(layer["name"]): int(layer["kernel"]["reuse"]) for layer in design.layers if "reuse" in layer["kernel"]
+        str(layer["name"]): int(layer["kernel"]["reuse"])
+        for layer in design.layers
+        if "reuse" in layer["kernel"]
     }
     if design.style == "folded":
         plan = make_plan(model, RtlOptions(style="folded", reuse=reuse, reload=True))
@@ -95,7 +97,9 @@ def _layers(design: Design, model: QModel) -> list[FoldedLayer]:
         return chain_layers(model, options)
     if design.style == "stream":
         pixels = design.input.elements // design.input.shape[-1]
-        return stream_layers(model, RtlOptions(style="stream", reuse=reuse, reload=True, pixels_per_clock=pixels))
+        return stream_layers(
+            model, RtlOptions(style="stream", reuse=reuse, reload=True, pixels_per_clock=pixels)
+        )
     raise ConfigError(f"weights of style '{design.style}' cannot be written", place=design.name)
 
 
@@ -114,7 +118,9 @@ def _matched(memories: Sequence[Memory], entries: Sequence[Mapping[str, Any]]) -
             )
         found.append(entry)
     if len(found) != len(known):
-        raise ConfigError("the design has memories that the model does not fill", hint="convert the network again")
+        raise ConfigError(
+            "the design has memories that the model does not fill", hint="convert the network again"
+        )
     return found
 
 
@@ -134,7 +140,9 @@ def check_structure(own: QModel, new: QModel, folded: set[str]) -> None:
     """Raise `ConfigError` where `new` differs from `own` in more than the arrays of `folded` layers."""
     mine, theirs = own.order(), new.order()
     if len(mine) != len(theirs):
-        raise ConfigError(f"the model has {len(theirs)} nodes, the design {len(mine)}", hint=_HINT, place=new.name)
+        raise ConfigError(
+            f"the model has {len(theirs)} nodes, the design {len(mine)}", hint=_HINT, place=new.name
+        )
     layer = ""
     for a, b in zip(mine, theirs, strict=True):
         if isinstance(a, Conv2D | Dense):
@@ -180,7 +188,9 @@ def _same_node(a: Node, b: Node, folded: bool) -> None:
             if not np.array_equal(mine, theirs) and not (folded and field.name in free):
                 reason = "" if folded else f"; layer '{a.name}' is not folded"
                 raise ConfigError(
-                    f"'{a.name}': its {field.name} are in the circuit and differ{reason}", hint=_HINT, place=a.name
+                    f"'{a.name}': its {field.name} are in the circuit and differ{reason}",
+                    hint=_HINT,
+                    place=a.name,
                 )
         elif mine != theirs:
             raise _different(a, f"its {field.name}", mine, theirs)

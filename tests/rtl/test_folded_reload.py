@@ -101,7 +101,9 @@ def test_a_bank_bit_switched_inside_a_frame_is_found(kind: str, tmp_path: Path) 
         broken.append(copy)
     mixed = 0
     for pause in (260, 130, 7):
-        _, used = played(design, models, tmp_path, 10 if design.max_width else 40, 3, sources=broken, pause=pause)
+        _, used = played(
+            design, models, tmp_path, 10 if design.max_width else 40, 3, sources=broken, pause=pause
+        )
         mixed += used.count(-1)
         if mixed:
             break

@@ -13,7 +13,12 @@ INPUT = FixedPoint(True, 6, 3)
 
 
 def dense_net(
-    sizes: Sequence[int], *, seed: int = 0, per_channel: bool = False, table: bool = False, weight_bits: int = 4
+    sizes: Sequence[int],
+    *,
+    seed: int = 0,
+    per_channel: bool = False,
+    table: bool = False,
+    weight_bits: int = 4,
 ) -> QModel:
     """Dense layers with ReLU and a cast between them, or per-channel casts, or a table for each channel."""
     rng = np.random.default_rng(seed)

@@ -62,11 +62,15 @@ def sequence_model(seed: int = 1) -> QModel:
     build = Builder()
     at = build.input("x", (3, 8), FixedPoint(True, 5, 2))
     kind = FixedPoint(True, 4, 2)
-    at = build.dense("first", at, rng.integers(-8, 8, (8, 6)), 2, rng.integers(-30, 31, 6), 4, weight_type=kind)
+    at = build.dense(
+        "first", at, rng.integers(-8, 8, (8, 6)), 2, rng.integers(-30, 31, 6), 4, weight_type=kind
+    )
     breaks = np.sort(rng.integers(-60, 61, (6, 3)), axis=1)
     levels = np.tile(np.arange(-1, 3), (6, 1))
     at = build.table("steps", at, breaks, levels, 0, kind=FixedPoint(True, 3, 0))
-    at = build.dense("second", at, rng.integers(-8, 8, (6, 4)), 2, rng.integers(-9, 10, 4), 2, weight_type=kind)
+    at = build.dense(
+        "second", at, rng.integers(-8, 8, (6, 4)), 2, rng.integers(-9, 10, 4), 2, weight_type=kind
+    )
     top = FixedPoint(True, 12, build.tensor(at).type.frac)
     at = build.cast("out", at, [top], Rounding.TRN, Overflow.SAT)
     return build.finish("sequence", at)

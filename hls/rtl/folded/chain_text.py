@@ -110,7 +110,9 @@ def print_chain(shell: ChainShell) -> str:
     body += _fifo(shell, link)
     body += back(shell.output.type, shell.stages[-1].result, shell.output, "result")
     remarks = [f"A pixel every {shell.interval} clocks, decisions {shell.latency} clocks after theirs."]
-    return module_text(shell.header, remarks, shell.top, axis_ports((shell.input, shell.output), shell.loads), body)
+    return module_text(
+        shell.header, remarks, shell.top, axis_ports((shell.input, shell.output), shell.loads), body
+    )
 
 
 def _front(shell: ChainShell) -> list[str]:
@@ -214,7 +216,10 @@ def _adders(stage: ChainStage, tag: str, source: str) -> list[str]:
 
 def _fifo(shell: ChainShell, link: str) -> list[str]:
     bits = sum(s.bits for s in shell.stages[-1].result)
-    lines = ["", f"{INDENT}// ---- decisions out: a place for everything in flight, so that the stages never stall"]
+    lines = [
+        "",
+        f"{INDENT}// ---- decisions out: a place for everything in flight, so that the stages never stall",
+    ]
     lines += wires("result", link_bits(bits))
     return lines + instance(
         "dwell_credit_fifo", "u_fifo",
