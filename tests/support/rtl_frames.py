@@ -66,5 +66,5 @@ def check_timing(design: Design, run: StreamRun) -> None:
     interval = int(np.ceil(between[len(between) // 2 :].mean() - 1e-9))
     if design.latency_exact:
         assert (latency, interval) == (design.latency_cycles, design.frame_cycles)
-    assert design.latency_cycles / 2 < latency <= design.latency_cycles
-    assert design.frame_cycles / 2 < interval <= design.frame_cycles
+    for bound, found in ((design.latency_cycles, latency), (design.frame_cycles, interval)):
+        assert found <= bound <= max(2 * found, found + 64)
