@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,3 +161,50 @@ def test_the_stages_are_described() -> None:
         assert callable(getattr(importlib.import_module(module), function))
         for name in stage.code:
             importlib.import_module(name)
+
+
+@pytest.mark.slow
+def test_the_command_line_takes_every_choice(onnx_net: Callable[..., Any], tmp_path: Path) -> None:
+    path = onnx_net().save(tmp_path / "n.onnx")
+    out = tmp_path / "out"
+    words = [
+        "--io",
+        "stream",
+        "--reuse",
+        "conv1=9,conv2=4",
+        "--multiplier",
+        "lut",
+        "--reload",
+        "--output",
+        "logits",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "dwell",
+        "convert",
+        str(path),
+        "--backend",
+        "rtl",
+        "--out",
+        str(out),
+        "--json",
+    ]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=300, check=False)
+    said = json.loads(done.stdout)
+    assert done.returncode == 0, said
+    assert said["style"] == "stream" and said["estimate"]["evidence"] == "estimated"
+    kernels = {layer["name"]: layer["kernel"] for layer in said["layers"]}
+    assert kernels["conv1"]["reuse"] == 9 and kernels["conv2"]["reuse"] == 4
+    assert {kernels[name]["multiplier"] for name in ("conv1", "conv2")} == {"lut"}
+    for layer in said["layers"]:
+        assert {
+            "style",
+            "kernel",
+            "latency_cycles",
+            "fifo_depth",
+            "in_type",
+            "weight_type",
+            "out_type",
+        } <= set(layer)
+    assert Design.load(out).style == "stream"
