@@ -45,10 +45,12 @@ def delay(name: str, depth: int, source: str, target: str, bits: int, *, reset: 
 
 
 def wires(prefix: str, bits: Mapping[str, int]) -> list[str]:
-    """Declarations of `prefix`_name for each name."""
-    flags = [f"{prefix}_{name}" for name, count in bits.items() if count == 1]
-    wide = [f"{INDENT}wire {vector(count)} {prefix}_{name};" for name, count in bits.items() if count != 1]
-    return [f"{INDENT}wire {', '.join(flags)};", *wide] if flags else wide
+    """Declarations of `prefix`_name for each name; `data` is a vector, be it of one bit."""
+    flags = [f"{prefix}_{name}" for name in bits if name != "data"]
+    wide = [
+        f"{INDENT}wire {vector(count)} {prefix}_{name};" for name, count in bits.items() if name == "data"
+    ]
+    return [f"{INDENT}wire {', '.join(flags)};", *wide]
 
 
 def link_ports(prefix: str, bits: int, direction: str) -> list[str]:
