@@ -78,6 +78,9 @@ module dwell_weight_port #(
     assign s_axil_wready  = go;
     assign s_axil_bresp   = {write_bad, 1'b0};
 
+    // A clock before the reset must not write: the first contents of the memories come with the configuration.
+    initial load = 1'b0;
+
     always @(posedge clk) begin
         if (!rst_n) begin
             open          <= 1'b0;
