@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from dwell.hls.commands_synth import synthesize as synthesize
 from dwell.hls.convert import Converted, read_network
 from dwell.hls.finn.golden import READ_WITH
 from dwell.hls.fit import check_fit
+from dwell.hls.frontends.keras_net.calibrate import post_training
 from dwell.hls.frontends.network import QuantizedNetwork, network_from_artifact, network_from_file
 from dwell.hls.qmodel import QModel
 from dwell.hls.rtl import write_design
@@ -26,9 +29,10 @@ _CLOCK_MHZ = 100.0
 def convert(args: Mapping[str, Any]) -> dict[str, Any]:
     """`dwell convert`: one model file to a design, or to an hls4ml project.
 
-    `args`: `model`, `backend`, `board`, `input_type`, `output` (logits, class or probabilities), `out`, and what
-    `dwell.hls.choices.rtl_options` takes. Gives `backend`, `latency_cycles`, `ii_cycles`, `layers`, `design` (the
-    folder), `notes` and `rungs`. The network climbs rung 2 on frames made up for it before anything is written.
+    `args`: `model`, `backend`, `board`, `input_type`, `output` (logits, class or probabilities), `out`, for a float
+    Keras file `ptq` (bits) and `calibrate` (frames), and what `dwell.hls.choices.rtl_options` takes. Gives
+    `backend`, `latency_cycles`, `ii_cycles`, `layers`, `design` (the folder), `notes` and `rungs`. The network
+    climbs rung 2 on frames made up for it before anything is written.
     """
     backend = check_backend(str(args["backend"]))
     board = load_board(str(args.get("board") or "pynq-z2"))
@@ -39,9 +43,11 @@ def convert(args: Mapping[str, Any]) -> dict[str, Any]:
         )
     # FINN's design begins at the first quantizer: the type that the frames are read with does not show in it
     input_type = args.get("input_type") or (READ_WITH if backend == FINN else None)
-    network = _network(Path(str(args["model"])), input_type)
-    made = read_network(network, identifier(network.path.stem), output=str(args.get("output") or "logits"))
-    with write_atomic_dir(out) as folder:
+    with tempfile.TemporaryDirectory(prefix="dwell-ptq-") as scratch, write_atomic_dir(out) as folder:
+        path, ptq = post_training(args, Path(scratch))
+        network = _network(path, None if ptq else input_type)
+        name = identifier(Path(str(args["model"])).stem)
+        made = read_network(network, name, output=str(args.get("output") or "logits"))
         if backend == HLS4ML:
             result = _hls4ml(made.source, network, args, board.part, folder)
         elif backend == FINN:
@@ -49,6 +55,10 @@ def convert(args: Mapping[str, Any]) -> dict[str, Any]:
         else:
             result = _rtl(made, args, board, folder)
         write_rung(folder, made.rung)
+        if ptq:
+            (folder / path.name).write_bytes(path.read_bytes())
+            (folder / "ptq.json").write_text(json.dumps(ptq, indent=1) + "\n")
+            result["ptq"] = ptq
     said = {"design": str(out), "rungs": {"2": made.rung["compared"]}}
     return {"backend": backend, **result, **said}
 
@@ -76,8 +86,6 @@ def _finn(
     model: QModel, network: QuantizedNetwork, args: Mapping[str, Any], board: BoardLike, folder: Path
 ) -> dict[str, Any]:
     """Through FINN+, in its own environment: a stitched design in RTL."""
-    import tempfile
-
     from dwell.hls.finn.convert import DEFAULT_FPS, FinnOptions
     from dwell.hls.finn.convert import convert as through_finn
 

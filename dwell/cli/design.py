@@ -115,6 +115,12 @@ def convert_command(
         str | None, typer.Option(metavar="T", help="The input's type, such as ufixed<8,0>.")
     ] = None,
     output: Annotated[Output, typer.Option(help="What comes out.")] = Output.LOGITS,
+    ptq: Annotated[
+        int | None, typer.Option(metavar="BITS", help="Quantize a float Keras file to so many bits first.")
+    ] = None,
+    calibrate: Annotated[
+        Path | None, typer.Option(metavar="FILE.npz", help="With --ptq: typical inputs, as `x`.")
+    ] = None,
     pixels_per_clock: Annotated[
         int, typer.Option(metavar="N", help="Pixels a streaming design takes in a clock: 1, 2, 4, … 32.")
     ] = 1,
@@ -140,6 +146,8 @@ def convert_command(
         "reuse": reuse,
         "input_type": input_type,
         "output": output.value,
+        "ptq": ptq,
+        "calibrate": None if calibrate is None else existing(calibrate, "file of frames"),
         "pixels_per_clock": pixels_per_clock,
         "multiplier": multiplier.value,
         "reload": reload,

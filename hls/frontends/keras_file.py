@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from dwell.errors import ConfigError, ToolNotFoundError, UnsupportedLayerError
+from dwell.errors import ConfigError
 from dwell.hls.frontends.hush import hushed
 from dwell.hls.frontends.keras_net import files
 from dwell.hls.frontends.keras_net.ends import check_ends
@@ -80,29 +80,3 @@ def execute_keras(
         from dwell.hls.frontends.keras_net.execute import execute_model
 
         return execute_model(model, frames, places)
-
-
-def hls4ml_graph(model: Any, *, backend: str, io_type: str, out: Path, project: str = "dwell") -> Any:
-    """An hls4ml graph of a Keras model. Without fallbacks: an unknown layer is an error, not a guess."""
-    import hls4ml
-
-    if backend.lower() not in hls4ml.backends.get_available_backends():
-        hint = "reinstall dwell beside hls4ml: pip install --force-reinstall --no-deps dwell"
-        raise ToolNotFoundError(f"hls4ml does not know the back end {backend}", hint=hint)
-    # Placeholder precision: every type follows from the network's own quantizers.
-    config = {"Model": {"Precision": "ap_fixed<1,0>", "ReuseFactor": 1, "Strategy": "Latency"}}
-    try:
-        return hls4ml.converters.convert_from_keras_model(
-            model,
-            output_dir=str(out),
-            project_name=project,
-            backend=backend,
-            io_type=io_type,
-            hls_config=config,
-            allow_da_fallback=False,
-            allow_v2_fallback=False,
-        )
-    except (AssertionError, NotImplementedError, ValueError) as error:
-        raise UnsupportedLayerError(
-            str(getattr(model, "name", "network")), "Keras model", (), reason=f"hls4ml says: {error}"
-        ) from error

@@ -29,7 +29,7 @@ def execute_model(model: Any, frames: npt.ArrayLike, places: Sequence[str]) -> d
     graph = graph_of(model)
     with ExitStack() as stack:
         _on_grid(graph)
-        entry, tensors = _replayed(graph, _cut(graph, stack), _keras_of(model))
+        entry, tensors = replayed(graph, _cut(graph, stack), _keras_of(model))
         steps = [place for place in places if _cell_place(graph, place)]
         wanted = {"": tensors[graph.output]}
         wanted |= {place: _tensor_at(graph, tensors, place) for place in places if place not in steps}
@@ -60,7 +60,7 @@ def _cut(graph: Graph, stack: ExitStack) -> Call | None:
     return softmax.call if softmax is not None and softmax.whole else None
 
 
-def _replayed(graph: Graph, left_out: Call | None, keras: Any) -> tuple[Any, dict[int, Any]]:
+def replayed(graph: Graph, left_out: Call | None, keras: Any) -> tuple[Any, dict[int, Any]]:
     """Every layer called once more, on one new input: models inside are no longer in the way."""
     tensors: dict[int, Any] = {}
     entry: Any = None
