@@ -16,6 +16,8 @@ from dwell.hls.frontends.reading import Ask, Slack
 from dwell.hls.frontends.tables import TableError, steps_of
 from dwell.hls.qmodel import MAX_WIDTH, Codes, FixedPoint, Rounding
 
+#: Values that the source's kernels are asked about at a time.
+_ASKED = 1 << 20
 #: Up to here a table is cheaper than the arithmetic it replaces.
 _FEW_LEVELS = 16
 
@@ -125,14 +127,18 @@ def _by_table(walk: Walk, node: OnnxNode, source: Signal, spec: Spec, scale: Flo
 
 def _asker(walk: Walk, whole: Signal, scale: Floats, result: Signal) -> Ask:
     """The function a rung asks: codes of single channels to the codes that the source makes of them."""
-    frac = walk.build.tensor(result.at).type.frac
+    frac, count = walk.build.tensor(result.at).type.frac, walk.channels(result)
+    step, unit = (np.broadcast_to(values, (count,)) for values in (scale, result.scale))
+
+    def some(codes: npt.NDArray[np.float64], channels: Codes) -> Codes:
+        every = np.broadcast_to(codes[:, None], (len(codes), count))
+        real = walk.evaluate(whole, every)[np.arange(len(codes)), channels].astype(np.float64)
+        exact = np.rint(real / step[channels]) * step[channels]
+        return np.rint(np.ldexp(exact / unit[channels], frac)).astype(np.int64)
 
     def ask(codes: npt.NDArray[np.float64], channels: Codes) -> Codes:
-        real = walk.evaluate(whole, codes[:, None])
-        real = real if real.shape[1] == 1 else real[np.arange(len(codes)), channels][:, None]
-        step = scale[channels] if len(scale) > 1 else scale
-        unit = result.scale[channels] if len(result.scale) > 1 else result.scale
-        exact = np.rint(real[:, 0].astype(np.float64) / step) * step
-        return np.rint(np.ldexp(exact / unit, frac)).astype(np.int64)
+        size = max(1, _ASKED // count)
+        parts = [slice(start, start + size) for start in range(0, len(codes), size)]
+        return np.concatenate([some(codes[part], channels[part]) for part in parts])
 
     return ask

@@ -67,7 +67,8 @@ def _ending(place: str, scale: Floats, logits: str, noise: float, error: float =
 
 def _scaled(walk: Walk, signal: Signal, logits: str) -> tuple[Signal, Ending, Floats]:
     expr = cast(Apply, signal.expr)
-    start = np.abs(signal.scale) * walk.bound(signal) * 2.0 ** -walk.build.tensor(signal.at).type.frac
+    step = np.abs(signal.scale) * 2.0 ** -walk.build.tensor(signal.at).type.frac
+    start = step * walk.bound(signal)
     line = _line(walk, signal, expr, _Line(np.ones(1), np.zeros(1), start, 2 * ULP * start))
     place = _leaf(expr)
     base = replace(signal, expr=None)
@@ -84,7 +85,7 @@ def _scaled(walk: Walk, signal: Signal, logits: str) -> tuple[Signal, Ending, Fl
     walk.notes.append(
         f"output: the float operators after {base.at} are in the output's scale and offset, its codes are exact sums"
     )
-    error = float(np.max(line.error + signal.noise * np.abs(line.gain) * np.abs(signal.scale)))
+    error = float(np.max(line.error + signal.noise * np.abs(line.gain) * step))
     ending = _ending(place, scale, logits, signal.noise, error)
     return replace(base, scale=np.abs(signal.scale) * gain), ending, line.offset
 

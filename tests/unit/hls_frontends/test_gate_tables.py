@@ -68,6 +68,30 @@ def test_a_break_that_is_off_by_one_is_no_rounding(odd: tuple[Reading, Quantized
     assert caught.value.first_mismatch is not None and caught.value.first_mismatch["quantizer"] == "act"
 
 
+def test_rounding_is_excused_channel_by_channel(empty_net: Make, tmp_path: Path) -> None:
+    """Batch norm behind sums that float32 rounds: the question is asked with each channel's own constants."""
+    net = empty_net(1, 6)
+    at = net.quant("frames", "in", 0.0413, 8)
+    at = net.node("MatMul", [at, net.weights((6, 40), "w", 0.0173, 8)], "sum")
+    rng = np.random.default_rng(4)
+    names = [net.const(n, rng.normal(m, 0.2, 40)) for n, m in (("g", 1.0), ("b", 0.0), ("m", 0.0))]
+    at = net.node("BatchNormalization", [at, *names, net.const("v", rng.uniform(0.5, 2, 40))], "bn")
+    net.output = net.quant(at, "act", 0.00291, 10, signed=1)
+    network = network_from_file(net.save(tmp_path / "n.onnx"), None)
+    reading = network.reading("net")
+    found = compare_frames(reading, network, rng.random((3000, 6)) * 255 * 0.0413)
+    assert 0 < found.within_rounding < 0.005 * found.compared
+    slack = reading.slack["act1"]
+    model, codes = reading.model, np.arange(-500, 500)
+    for channel in (0, 17, 39):
+        asked = slack.ask(codes.astype(np.float64), np.full(1000, channel))
+        node = table(reading)
+        assert np.array_equal(
+            asked, node.levels[channel][np.searchsorted(node.breaks[channel], codes, "right")]
+        )
+    assert model.tensors["act1"].shape == (40,)
+
+
 def test_a_level_that_is_wrong_fails(odd: tuple[Reading, QuantizedNetwork]) -> None:
     reading, network = odd
     node = table(reading)

@@ -30,6 +30,7 @@ def exact(
     reading: Reading = network.reading("net")
     frames = probe_frames(reading.model, 4000)[:48]
     found = compare_frames(reading, network, frames)
+    assert found.logit_bound < 1e-4  # of logits up to some tens
     assert found.compared > 0 and set(found.codes) == {*dict(reading.model.quantizers), "output"}
     if strict:
         assert found.within_rounding == 0 and found.logit_error == 0.0 and not reading.slack
