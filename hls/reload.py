@@ -22,7 +22,7 @@ from dwell.hls.qmodel import Conv2D, Dense, Node, QModel, Table
 from dwell.hls.rtl.folded.chain import chain_layers
 from dwell.hls.rtl.folded.layer import FoldedLayer
 from dwell.hls.rtl.folded.memory import BUS_BITS, Memory
-from dwell.hls.rtl.folded.plan import LayerIsland, make_plan
+from dwell.hls.rtl.folded.plan import LayerIsland, carries, make_plan
 from dwell.hls.rtl.folded.reload_map import MAP_FORMAT, all_memories
 from dwell.hls.rtl.options import RtlOptions
 from dwell.hls.rtl.stream.build import stream_layers
@@ -89,7 +89,7 @@ def _layers(design: Design, model: QModel) -> list[FoldedLayer]:
         for layer in design.layers
         if "reuse" in layer["kernel"]
     }
-    if design.style == "folded":
+    if design.style == "folded" and carries(model):
         plan = make_plan(model, RtlOptions(style="folded", reuse=reuse, reload=True))
         return [island.layer for island in plan.islands if isinstance(island, LayerIsland)]
     if design.max_width:

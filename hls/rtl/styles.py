@@ -8,6 +8,7 @@ from dwell.hls.qmodel import Cast, Conv2D, Input, QModel, Relu
 from dwell.hls.rtl.chain import build_chain
 from dwell.hls.rtl.folded.chain import build_folded_chain
 from dwell.hls.rtl.folded.dense import build_folded
+from dwell.hls.rtl.folded.plan import carries, require_reuse
 from dwell.hls.rtl.netlist import Netlist
 from dwell.hls.rtl.options import RtlOptions, Style
 from dwell.hls.rtl.stream.build import build_stream
@@ -25,7 +26,7 @@ def build(model: QModel, options: RtlOptions) -> Netlist:
         if options.folds
         else build_chain,
         "unrolled": build_unrolled,
-        "folded": build_folded,
+        "folded": _folded,
     }
     return builders[options.style](model, options)
 
@@ -43,3 +44,9 @@ def any_size(model: QModel, options: RtlOptions) -> bool:
             if isinstance(node, Conv2D)
         )
     )
+
+
+def _folded(model: QModel, options: RtlOptions) -> Netlist:
+    """A chain of dense layers by itself; branches and convolutions as a stream with the same folded layers."""
+    require_reuse(model, options)
+    return build_folded(model, options) if carries(model) else build_stream(model, options)

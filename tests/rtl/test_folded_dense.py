@@ -94,3 +94,24 @@ def test_a_frame_that_breaks_off_is_completed_with_zeros(cut: int, tmp_path: Pat
     filled = x[2].copy().reshape(-1)
     filled[cut * port.elements :] = 0
     check_frames(design, model, run, np.stack([filled.reshape(x[2].shape), x[3]]))
+
+
+def test_branches_are_folded_as_a_stream(tmp_path: Path) -> None:
+    """A residual block of dense layers."""
+    rng = np.random.default_rng(1)
+    build = Builder()
+
+    def layer(name: str, at: str, size: int) -> str:
+        weight = rng.integers(-8, 8, (build.tensor(at).shape[-1], size))
+        at = build.relu(f"{name}_relu", build.dense(name, at, weight, 2, rng.integers(-9, 10, size), 3))
+        return build.cast(f"{name}_cast", at, [FixedPoint(False, 5, 1)], Rounding.RND, Overflow.SAT)
+
+    first = layer("first", build.input("x", (12,), FixedPoint(True, 5, 2)), 8)
+    total = build.add("total", layer("second", first, 8), first)
+    model = build.finish("net", layer("third", total, 4))
+    chosen = RtlOptions(style="folded", reuse={"first": 12, "second": 8, "third": 4})
+    design = write_design(model, chosen, tmp_path / "d")
+    assert [entry["kernel"]["reuse"] for entry in design.layers if "reuse" in entry["kernel"]] == [12, 8, 4]
+    x = inputs(model, 20, 1)
+    run = run_frames(design, tmp_path, list(x), gap_percent=20, stall_percent=40, seed=3)
+    check_frames(design, model, run, x)

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dwell.errors import ConfigError, UnsupportedLayerError
-from dwell.hls.qmodel import Dense, Flatten, Input, Node, QModel, Reshape
+from dwell.hls.qmodel import Conv2D, Dense, Flatten, Input, Node, QModel, Reshape
 from dwell.hls.qmodel.nodes import ELEMENTWISE_NODES
 from dwell.hls.rtl.circuit import Range
 from dwell.hls.rtl.folded.beats import input_elements
 from dwell.hls.rtl.folded.folding import Folding, Matrix, require_foldings, reuse_for_multipliers
 from dwell.hls.rtl.folded.lanes import plan_lanes, uniform
 from dwell.hls.rtl.folded.layer import FoldedLayer, fifo_log2
-from dwell.hls.rtl.folded.matrix import plan_matrix
+from dwell.hls.rtl.folded.matrix import flat_matrix, plan_matrix
 from dwell.hls.rtl.kernels import Kernel, check_kernel, make_kernel
 from dwell.hls.rtl.names import identifier, unique
 from dwell.hls.rtl.options import RtlOptions
@@ -73,6 +73,11 @@ class Plan:
     islands: tuple[IslandPlan, ...]
 
 
+def carries(model: QModel) -> bool:
+    """Whether a network is a chain of dense layers and what may lie between them."""
+    return model.is_chain and all(type(node).__name__ in SUPPORTED for node in model.nodes)
+
+
 def chain_of(model: QModel) -> tuple[Node, ...]:
     """The nodes from input to output.
 
@@ -103,7 +108,7 @@ def make_plan(model: QModel, options: RtlOptions) -> Plan:
     Raises `ConfigError` for reuse factors that do not exist, `UnsupportedLayerError` for what is not carried.
     """
     nodes = chain_of(model)
-    _require_reuse(model, options)
+    require_reuse(model, options)
     entry = model.tensors[model.input]
     elements = input_elements(_vector(model, nodes), entry.type.width)
     spans = (Range(entry.type.lo, entry.type.hi, entry.type.frac),) * elements
@@ -124,14 +129,16 @@ def make_plan(model: QModel, options: RtlOptions) -> Plan:
     return Plan(elements, spans, tuple(islands))
 
 
-def _require_reuse(model: QModel, options: RtlOptions) -> None:
+def require_reuse(model: QModel, options: RtlOptions) -> None:
+    """Raise `ConfigError`, with factors that a small device has multipliers for, where none are given."""
     if options.folds:
         return
-    matrices = matrices_of(model)
-    if not matrices:
+    layers = [n for n in model.order() if isinstance(n, Dense | Conv2D)]
+    if not layers:
         raise ConfigError(
             f"{model.name} has no layer to fold", hint="use style 'unrolled'", place="convert.style"
         )
+    matrices = [Matrix(n.name, *(int(v) for v in flat_matrix(n).shape)) for n in layers]
     fits = reuse_for_multipliers(matrices, max(_SMALL_DEVICE, len(matrices)))
     proposal = ",".join(f"{name}={reuse}" for name, reuse in fits.items())
     raise ConfigError(
