@@ -38,7 +38,7 @@ from dwell.hls.rtl.circuit import CircuitBuilder, Range, Signal
 from dwell.hls.rtl.ranking import maximum, softmax, top
 from dwell.hls.rtl.sums import affine, grid, linear, times, total
 from dwell.hls.rtl.tables import table
-from dwell.hls.rtl.values import Value, clipped, plus, quantized, settled
+from dwell.hls.rtl.values import Value, clipped, fitted, plus, quantized, settled
 
 Tensors = Mapping[str, Tensor]
 
@@ -76,8 +76,8 @@ def _element(builder: CircuitBuilder, value: Value, node: Node, tensors: Tensors
     if isinstance(node, Cast):
         kind = node.types[channel if len(node.types) > 1 else 0]
         return Value(quantized(builder, value, kind, node.rounding, node.overflow))
-    signal = settled(builder, value)
     in_frac, out_frac = tensors[node.inputs[0]].type.frac, tensors[node.output].type.frac
+    signal = fitted(builder, settled(builder, value), in_frac)
     if isinstance(node, Affine):
         return affine(builder, signal, node, channel)
     if isinstance(node, LeakyRelu):

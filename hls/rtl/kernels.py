@@ -37,7 +37,7 @@ from dwell.hls.rtl.fusion import fuse_sums
 from dwell.hls.rtl.kernel import Kernel, print_kernel
 from dwell.hls.rtl.passes import Passes
 from dwell.hls.rtl.schedule import pipeline
-from dwell.hls.rtl.values import Value, settled
+from dwell.hls.rtl.values import Value, fitted, settled
 
 __all__ = ["Kernel", "check_kernel", "make_kernel", "pixel_ranges", "print_kernel"]
 
@@ -80,7 +80,8 @@ def make_kernel(
         values = apply_node(builder, [Value(s) for s in signals], head, tensors)
     for node in nodes[1:]:
         values = apply_node(builder, values, node, tensors)
-    circuit = builder.finish([settled(builder, value) for value in values])
+    frac = tensors[nodes[-1].output].type.frac
+    circuit = builder.finish([fitted(builder, settled(builder, value), frac) for value in values])
     circuit = fuse_sums(circuit).circuit if builder.passes.fuse else circuit
     schedule = pipeline(circuit, cutoff, arrival or [0.0] * len(taps))
     return Kernel(head.name, type(head).__name__, circuit, schedule)

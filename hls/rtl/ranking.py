@@ -79,7 +79,8 @@ def _exponential(
     up, last = in_frac - frac, len(node.exponentials) - 1
     far = min(reach, -(-last >> up))
     levels = [int(node.exponentials[min(code << up, last)]) for code in range(far + 1)]
-    return steps(builder, distance, range(1, far + 1), levels, 0)
+    share = steps(builder, distance, range(1, far + 1), levels, 0)
+    return builder.aligned(share, 0) if share.range.frac else share
 
 
 def _quotient(builder: CircuitBuilder, part: Signal, whole: Signal, frac: int, highest: int) -> Signal:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from dwell.errors import InternalError
 from dwell.hls.qmodel.types import FixedPoint, Overflow, Rounding
 from dwell.hls.rtl.casts import plan_cast
 from dwell.hls.rtl.circuit import CircuitBuilder, Range, Signal
@@ -61,6 +62,17 @@ def settled(builder: CircuitBuilder, value: Value) -> Signal:
     """The value as a signal."""
     signal = builder.add_constant(value.signal, value.constant, value.frac)
     return builder.relu(signal) if value.relu else signal
+
+
+def fitted(builder: CircuitBuilder, signal: Signal, frac: int) -> Signal:
+    """The signal with at most `frac` fraction bits: only a constant can have more, which are zeros."""
+    down = signal.range.frac - frac
+    if down <= 0:
+        return signal
+    code = signal.range.lo
+    if not signal.range.constant or code & ((1 << down) - 1):
+        raise InternalError(f"a value of {signal.range.frac} fraction bits for a tensor of {frac}")
+    return builder.constant(code >> down, frac)
 
 
 def plus(builder: CircuitBuilder, a: Value, b: Value) -> Value:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from dwell.hls.qmodel import Affine, Conv2D, Dense, Node, QModel
+from dwell.errors import ConfigError
+from dwell.hls.qmodel import Affine, Conv2D, Dense, Node, Overflow, QModel
 from dwell.hls.qmodel.simplify import simplify
 from dwell.hls.rtl.circuit import Constant, Less, Negate, ShiftAdd, ShiftAdd3, Tap
 from dwell.hls.rtl.kernel import Kernel, print_kernel
@@ -28,7 +30,7 @@ def build_unrolled(model: QModel, options: RtlOptions) -> Netlist:
     circuit disagrees with the interpreter.
     """
     check_unrolled(model)
-    small = simplify(model)[0] if options.passes.simplify else model
+    small = simplified(model) if options.passes.simplify else model
     lowered = lower_network(small, options.passes)
     compared = check_network(model, small, lowered)
     circuit = lowered.circuit
@@ -53,6 +55,21 @@ def build_unrolled(model: QModel, options: RtlOptions) -> Netlist:
         checked_codes=compared,
         fifo_depth=1 << top.depth_log2,
     )
+
+
+def simplified(model: QModel) -> QModel:
+    """`model` in fewer nodes and bits, for every code that the port can carry.
+
+    The input's own cast may never give the lowest one (SAT_SYM), but who knows what feeds the port. A graph
+    whose types rely on that stays as it is.
+    """
+    entry = model.input_node
+    nodes = [replace(node, overflow=Overflow.SAT) if node is entry else node for node in model.nodes]
+    try:
+        whole = replace(model, nodes=tuple(nodes))
+    except ConfigError:
+        return model
+    return simplify(whole)[0]
 
 
 def _port(model: QModel, name: str) -> Port:

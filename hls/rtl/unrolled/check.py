@@ -7,6 +7,7 @@ import numpy as np
 from dwell.errors import InternalError
 from dwell.hls.qmodel import Codes, QModel
 from dwell.hls.rtl.unrolled.lower import Lowered, Values
+from dwell.hls.rtl.values import Value
 
 #: Samples compared.
 VECTORS = 1024
@@ -18,11 +19,13 @@ _CELLS = 1 << 24
 def check_network(model: QModel, small: QModel, lowered: Lowered, seed: int = 0) -> int:
     """Run the circuit of `small`, a simplified `model`, beside the interpreter; return how many codes were equal.
 
-    Every tensor of `small` is compared, and the output with that of `model` itself.
+    Every tensor of `small` is compared, and the output also with that of `model` itself.
 
     Every node of the circuit is computed as its primitive does, and held against the bits of its wire.
     Raises `InternalError` naming the tensor and the first code that differs.
     """
+    outputs = np.array([Value(signal) for signal in lowered.circuit.outputs], dtype=np.object_)
+    outputs = outputs.reshape(model.tensors[model.output].shape)
     samples = _inputs(model, np.random.default_rng(seed))
     step = max(16, min(len(samples), _CELLS // max(len(lowered.circuit.nodes), 1)))
     compared = 0
@@ -32,9 +35,7 @@ def check_network(model: QModel, small: QModel, lowered: Lowered, seed: int = 0)
         for name, wanted in small.trace_codes(part).items():
             if name in lowered.values:
                 compared += _compare(name, small, lowered.values[name], nodes, wanted, start)
-        if small is not model:
-            wanted = model.run_codes(part)
-            compared += _compare(small.output, small, lowered.values[small.output], nodes, wanted, start)
+        compared += _compare(model.output, model, outputs, nodes, model.run_codes(part), start)
     return compared
 
 
@@ -48,7 +49,8 @@ def _compare(name: str, model: QModel, values: Values, nodes: list[Codes], wante
         up = value.point - value.signal.range.frac
         codes = (nodes[value.signal.node] << up) + value.added
         codes = np.maximum(codes, 0) if value.relu else codes
-        got = np.broadcast_to(codes << (frac - value.point), len(wanted))
+        down = max(value.point - frac, 0)  # only a constant has bits below its tensor's, and they are zeros
+        got = np.broadcast_to((codes >> down) << max(frac - value.point, 0), len(wanted))
         wrong = np.flatnonzero(got != flat[:, place])
         if len(wrong):
             row = int(wrong[0])

@@ -44,7 +44,7 @@ from dwell.hls.rtl.circuit import Circuit, CircuitBuilder, Range, Signal
 from dwell.hls.rtl.elementwise import apply_node, joined, window_values
 from dwell.hls.rtl.fusion import fuse_sums
 from dwell.hls.rtl.passes import Passes
-from dwell.hls.rtl.values import Value, settled
+from dwell.hls.rtl.values import Value, fitted, settled
 
 #: An array of `Value` in the shape of its tensor.
 Values = npt.NDArray[np.object_]
@@ -82,7 +82,7 @@ def lower_network(model: QModel, passes: Passes | None = None) -> Lowered:
     for node in model.order():
         state.values[node.output] = _node_values(state, node)
         state.owner += [node.name] * (state.builder.size - len(state.owner))
-    outputs = [settled(state.builder, value) for value in state.values[model.output].ravel()]
+    outputs: list[Signal] = list(_signals(state, model.output).ravel())
     state.owner += [model.maker(model.output).name] * (state.builder.size - len(state.owner))
     order = state.builder.needed(outputs)
     circuit = state.builder.finish(outputs)
@@ -136,7 +136,8 @@ def _signals(state: _Lowering, name: str) -> Values:
     """The elements of a tensor as signals; made once, however many nodes read them."""
     if name not in state.signals:
         values = state.values[name]
-        signals = [settled(state.builder, value) for value in values.ravel()]
+        frac = state.model.tensors[name].type.frac
+        signals = [fitted(state.builder, settled(state.builder, v), frac) for v in values.ravel()]
         state.signals[name] = _array(signals, values.shape)
     return state.signals[name]
 

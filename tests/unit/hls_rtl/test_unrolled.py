@@ -7,13 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 from rtl_graphs import GRAPHS, KIND, graph
 
 from dwell.errors import ConfigError, InternalError, ResourceError, UnsupportedLayerError
 from dwell.hls.design import Design
+from dwell.hls.qmodel import QModel
 from dwell.hls.qmodel.build import Builder
+from dwell.hls.qmodel.random_models import models, random_model
 from dwell.hls.rtl import RtlOptions, write_design
 from dwell.hls.rtl.circuit import ShiftAdd
+from dwell.hls.rtl.unrolled.build import simplified
 from dwell.hls.rtl.unrolled.check import VECTORS, check_network
 from dwell.hls.rtl.unrolled.lower import lower_network
 
@@ -25,6 +29,22 @@ OPTIONS = RtlOptions(style="unrolled")
 def test_any_graph_is_exact(name: str, seed: int) -> None:
     model = graph(name, seed)
     assert check_network(model, model, lower_network(model), seed) >= VECTORS
+
+
+@pytest.mark.parametrize("seed", [20, 23, 24, 33, 37, *range(100, 112)])
+def test_random_networks_simplified_and_lowered(seed: int) -> None:
+    """Seeds that have found something, and some more: constants with spare bits, SAT_SYM inputs, even exponentials."""
+    model = random_model(seed)
+    small = simplified(model)
+    assert check_network(model, small, lower_network(small), seed) >= VECTORS
+
+
+@pytest.mark.slow
+@given(models())
+@settings(max_examples=150, deadline=None)
+def test_any_random_network(model: QModel) -> None:
+    small = simplified(model)
+    assert check_network(model, small, lower_network(small)) >= VECTORS
 
 
 def test_a_graph_of_wires() -> None:
