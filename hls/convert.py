@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,15 +29,24 @@ class Converted:
     simplified: tuple[str, ...]
 
 
-def read_network(network: QuantizedNetwork, name: str, *, output: str = "logits") -> Converted:
+def read_network(
+    network: QuantizedNetwork,
+    name: str,
+    *,
+    output: str = "logits",
+    check: Callable[[QModel], object] | None = None,
+) -> Converted:
     """The integer graph of `network`, after rung 2.
 
-    Raises what reading and comparing raise: `ConfigError`, `UnsupportedLayerError`, `VerificationError`.
+    `check` sees the graph that a back end would get before anything is compared, and may refuse it. Raises what it
+    raises, and what reading and comparing do: `ConfigError`, `UnsupportedLayerError`, `VerificationError`.
     """
     reading = network.reading(name)
     chosen = with_output(reading.model, output)
-    rung = climb(reading, network)
     model, reports = simplify(chosen)
+    if check is not None:
+        check(model)
+    rung = climb(reading, network)
     _check_equal(chosen, model)
     return Converted(reading.model, model, rung, tuple(f"simplified: {report}" for report in reports))
 
