@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dwell.artifact import write_atomic_dir, write_rung
 from dwell.errors import ConfigError
-from dwell.hls.backends import FINN, HLS4ML, check_backend, parse_input_type
+from dwell.hls.backends import FINN, HLS4ML, RTL, check_backend, parse_input_type
 from dwell.hls.choices import choose_io, rtl_options
 from dwell.hls.commands_synth import synthesize as synthesize
 from dwell.hls.convert import Converted, read_network
@@ -47,7 +48,8 @@ def convert(args: Mapping[str, Any]) -> dict[str, Any]:
         path, ptq = post_training(args, Path(scratch))
         network = _network(path, None if ptq else input_type)
         name = identifier(Path(str(args["model"])).stem)
-        made = read_network(network, name, output=str(args.get("output") or "logits"))
+        fits = partial(_fits, args, board) if backend == RTL else None
+        made = read_network(network, name, output=str(args.get("output") or "logits"), check=fits)
         if backend == HLS4ML:
             result = _hls4ml(made.source, network, args, board.part, folder)
         elif backend == FINN:
@@ -66,6 +68,11 @@ def convert(args: Mapping[str, Any]) -> dict[str, Any]:
 def _network(path: Path, input_type: object) -> QuantizedNetwork:
     kind = parse_input_type(None if input_type is None else str(input_type))
     return network_from_artifact(path, kind) if path.is_dir() else network_from_file(path, kind)
+
+
+def _fits(args: Mapping[str, Any], board: BoardLike, model: QModel) -> None:
+    """Refuse options that do not go with a network, and one far beyond the board, before anything takes time."""
+    check_fit(model, rtl_options(model, args, board.name), board)
 
 
 def _rtl(made: Converted, args: Mapping[str, Any], board: BoardLike, folder: Path) -> dict[str, Any]:
