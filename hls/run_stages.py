@@ -15,6 +15,7 @@ from dwell.hls.convert import read_network
 from dwell.hls.design import Design
 from dwell.hls.fit import check_fit
 from dwell.hls.frontends.network import network_from_artifact
+from dwell.hls.qmodel import QModel
 from dwell.hls.synthesis import load_board
 from dwell.stage import StageContext
 
@@ -29,15 +30,18 @@ def run_convert(ctx: StageContext) -> Mapping[str, Any]:
     params = ctx.params
     ctx.progress(0.05, "reading the network; rung 2: codes at every quantizer")
     network = network_from_artifact(ctx.inputs["quantize"], parse_input_type(params.get("input_type")))
-    made = read_network(network, str(params["name"]), output=str(params.get("output") or "logits"))
+    board = load_board(str(params["board"]))
+
+    def fits(model: QModel) -> None:
+        check_fit(model, rtl_options(model, params, board.name), board)
+
+    output = str(params.get("output") or "logits")
+    made = read_network(network, str(params["name"]), output=output, check=fits)
     model, rung = made.model, made.rung
     for note in (*model.notes, *made.simplified):
         ctx.log.info("%s", note)
     ctx.progress(0.6, "Verilog")
-    board = load_board(str(params["board"]))
-    options = rtl_options(model, params, board.name)
-    check_fit(model, options, board)
-    design = write_design(model, options, ctx.out)
+    design = write_design(model, rtl_options(model, params, board.name), ctx.out)
     write_rung(ctx.out, rung)
     return {
         "latency_cycles": design.latency_cycles,
