@@ -120,17 +120,9 @@ def _hls4ml(
     model: QModel, network: QuantizedNetwork, args: Mapping[str, Any], part: str, folder: Path
 ) -> dict[str, Any]:
     """The Vitis project alone. Latency and II are known only after Vitis HLS has run: null, not a guess."""
-    from dwell.hls.hls4ml.project import ProjectOptions, write_project
+    from dwell.hls.hls4ml.project import ProjectOptions, project_layers
 
     io = choose_io(model, str(args.get("io") or "auto"))
     options = ProjectOptions(name=model.name, part=part, clock_mhz=_CLOCK_MHZ, io_type=f"io_{io}")
-    graph = write_project(model, network, options, folder)
-    layers = [
-        {
-            "name": str(layer.name),
-            "kind": str(layer.class_name),
-            "out_type": str(layer.get_output_variable().type.precision),
-        }
-        for layer in graph.get_layers()
-    ]
+    layers = project_layers(model, network, options, folder)
     return {"latency_cycles": None, "ii_cycles": None, "layers": layers, "notes": list(model.notes)}

@@ -15,7 +15,7 @@ from dwell.hls.convert import read_network
 from dwell.hls.design import Design
 from dwell.hls.fit import check_fit
 from dwell.hls.frontends.network import network_from_artifact
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import QModel, Softmax, TopK
 from dwell.hls.synthesis import load_board
 from dwell.stage import StageContext
 
@@ -68,7 +68,10 @@ def run_emulate(ctx: StageContext) -> Mapping[str, Any]:
     )
     ctx.progress(0.1, "rung 3: hls4ml project, g++")
     begin = time.monotonic()
-    rung = emulate(design.qmodel(), network, options, ctx.out / "project", EMULATED_WINDOWS)
+    model = design.qmodel()
+    if any(isinstance(node, TopK | Softmax) for node in model.nodes):
+        model = network.read(model.name)  # hls4ml's C++ ends with the logits
+    rung = emulate(model, network, options, ctx.out / "project", EMULATED_WINDOWS)
     if rung["ok"] is None:
         ctx.log.info("rung 3 does not apply: %s", rung["reason"])
     (ctx.out / "rung3.json").write_text(json.dumps(rung, indent=1, sort_keys=True) + "\n")

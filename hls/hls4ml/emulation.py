@@ -16,8 +16,9 @@ from dwell.errors import ToolFailedError, ToolNotFoundError, UnsupportedLayerErr
 from dwell.hls.frontends.hush import hushed
 from dwell.hls.frontends.network import QuantizedNetwork
 from dwell.hls.gate import probe_frames, to_codes
-from dwell.hls.hls4ml.project import BACKEND, ProjectOptions, settle_project, write_project
-from dwell.hls.qmodel import QModel
+from dwell.hls.hls4ml.project import ProjectOptions, settle_project, write_project
+from dwell.hls.hls4ml.source import BACKEND
+from dwell.hls.qmodel import Codes, QModel
 
 NAME = "integer graph = C++ emulation of hls4ml"
 _TAIL_LINES = 20
@@ -28,7 +29,7 @@ def compare_emulation(model: QModel, graph: Any, windows: int) -> dict[str, Any]
 
     Returns the JSON of rung 3. Raises `VerificationError` with the first decision that differs.
     """
-    codes = model.quantize(probe_frames(model, windows))
+    codes = _inputs(model, windows)
     fed = np.ascontiguousarray(model.to_real(model.input, codes), dtype=np.float32)
     with hushed():
         found = np.asarray(graph.predict(fed))
@@ -62,6 +63,16 @@ def compare_emulation(model: QModel, graph: Any, windows: int) -> dict[str, Any]
             "io_type": str(graph.config.get_config_value("IOType")),
         },
     }
+
+
+def _inputs(model: QModel, windows: int) -> Codes:
+    """Input codes for at least `windows` windows: the probes of rung 2, then codes drawn evenly."""
+    probes = model.quantize(probe_frames(model, windows))
+    kind = model.tensors[model.input].type
+    each = max(1, int(np.prod(model.tensors[model.output].shape[:-1])))
+    more = max(0, -(-windows // each) - len(probes))
+    drawn = np.random.default_rng(1).integers(kind.lo, kind.hi + 1, (more, *probes.shape[1:]))
+    return np.concatenate([probes, drawn])
 
 
 def compile_project(model: QModel, network: QuantizedNetwork, graph: Any, out: Path) -> None:
@@ -107,6 +118,11 @@ def emulate(
     Where hls4ml cannot carry the network exactly, ``ok`` is null with the reason, and `out` may be absent.
     Raises `VerificationError`, `ToolNotFoundError`, `ToolFailedError`.
     """
+    from dwell.hls.hls4ml.elsewhere import must_leave, run_elsewhere
+
+    if must_leave(network):
+        found: dict[str, Any] = run_elsewhere(model, network, options, out, windows)["rung"]
+        return found
     try:
         graph = write_project(model, network, options, out)
     except UnsupportedLayerError as error:

@@ -19,16 +19,12 @@ from dwell.errors import (
 from dwell.hls.frontends.hush import hushed
 from dwell.hls.frontends.network import QuantizedNetwork
 from dwell.hls.hls4ml.obstacles import HINT, obstacle
-from dwell.hls.hls4ml.qonnx_scales import merge_channel_scales
-from dwell.hls.qmodel import MAX_WIDTH, QModel
+from dwell.hls.hls4ml.source import BACKEND, read_graph
+from dwell.hls.qmodel import QModel
 
-BACKEND = "Vitis"
 PROJECT_JSON = "project.json"
 FORMAT = "dwell-hls4ml-1"
 IO_TYPE = "io_stream"
-#: Drops the type of a quantizer whose input has another reader, or that follows a signed one.
-_LOSSY_PASS = "merge_linear_activation"
-_TAIL_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -56,22 +52,25 @@ def write_project(model: QModel, network: QuantizedNetwork, options: ProjectOpti
         )
     with hushed() as heard:
         try:
-            graph = _graph(model, network, options, out)
+            graph = read_graph(model, network, _choices(options, out))
             graph.write()
-        except (AssertionError, NotImplementedError, KeyError, TypeError, ValueError) as error:
-            raise UnsupportedLayerError(
-                network.path.name,
-                "network",
-                ("what hls4ml converts",),
-                reason=f"hls4ml says: {error}",
-                hint=HINT,
-            ) from error
         finally:
             out.mkdir(parents=True, exist_ok=True)
             (out / "hls4ml.log").write_text(heard.getvalue().replace(str(out), "."))
     settle_project(model, network, out)
     _describe(model, options, out)
     return graph
+
+
+def _choices(options: ProjectOptions, out: Path) -> dict[str, Any]:
+    return {
+        "output_dir": str(out),
+        "project_name": options.name,
+        "backend": BACKEND,
+        "io_type": options.io_type,
+        "part": options.part,
+        "clock_period": 1000.0 / options.clock_mhz,
+    }
 
 
 def _describe(model: QModel, options: ProjectOptions, out: Path) -> None:
@@ -95,71 +94,28 @@ def read_project(folder: Path) -> tuple[str, QModel]:
     return str(body["name"]), model
 
 
-def _graph(model: QModel, network: QuantizedNetwork, options: ProjectOptions, out: Path) -> Any:
-    from hls4ml.model.flow import get_flow, update_flow
+def project_layers(
+    model: QModel, network: QuantizedNetwork, options: ProjectOptions, out: Path
+) -> list[dict[str, str]]:
+    """Write the project, in another process where this one cannot load the file; its layers, as hls4ml has them."""
+    from dwell.hls.hls4ml.elsewhere import must_leave, run_elsewhere
 
-    if _LOSSY_PASS in get_flow("convert").optimizers:
-        update_flow("convert", remove_optimizers=[_LOSSY_PASS])
-    common = {
-        "output_dir": str(out),
-        "project_name": options.name,
-        "backend": BACKEND,
-        "io_type": options.io_type,
-        "part": options.part,
-        "clock_period": 1000.0 / options.clock_mhz,
-    }
-    if network.door.name == "keras":
-        return _from_keras(network, common)
-    if network.door.name == "qonnx":
-        return _from_qonnx(model, network, common)
-    raise ConfigError(f"hls4ml does not read files of the front end {network.door.name}", hint=HINT)
+    if must_leave(network):
+        found: list[dict[str, str]] = run_elsewhere(model, network, options, out, 0)["layers"]
+        return found
+    return layers_of(write_project(model, network, options, out))
 
 
-def _from_keras(network: QuantizedNetwork, common: dict[str, Any]) -> Any:
-    import hls4ml
-
-    from dwell.hls.frontends.keras_file import load_keras
-
-    # Placeholder precision: every type follows from the network's own quantizers.
-    config = {"Model": {"Precision": "ap_fixed<1,0>", "ReuseFactor": 1, "Strategy": "Latency"}}
-    return hls4ml.converters.convert_from_keras_model(
-        load_keras(network.path),
-        hls_config=config,
-        allow_da_fallback=False,
-        allow_v2_fallback=False,
-        **common,
-    )
-
-
-def _from_qonnx(model: QModel, network: QuantizedNetwork, common: dict[str, Any]) -> Any:
-    import hls4ml
-    from qonnx.core.modelwrapper import ModelWrapper
-    from qonnx.transformation.channels_last import ConvertToChannelsLastAndClean
-    from qonnx.transformation.gemm_to_matmul import GemmToMatMul
-    from qonnx.util.cleanup import cleanup_model
-
-    # hls4ml leaves a constant with a scale for each channel as a layer that it cannot compile.
-    wrapper = merge_channel_scales(cleanup_model(ModelWrapper(str(network.path))))
-    wrapper = cleanup_model(wrapper.transform(ConvertToChannelsLastAndClean()).transform(GemmToMatMul()))
-    config = hls4ml.utils.config_from_onnx_model(
-        wrapper, granularity="name", backend=BACKEND, default_precision=_wide_enough(model)
-    )
-    return hls4ml.converters.convert_from_onnx_model(wrapper, hls_config=config, **common)
-
-
-def _wide_enough(model: QModel) -> str:
-    """A type that holds every tensor of the graph: hls4ml gives it to layers that declare none."""
-    frac = max(tensor.type.frac for tensor in model.tensors.values())
-    integer = max(t.type.width - t.type.frac + int(not t.type.signed) for t in model.tensors.values())
-    width = frac + max(integer, 1)
-    if width > MAX_WIDTH:
-        raise UnsupportedLayerError(
-            model.name,
-            "network",
-            (f"types of {MAX_WIDTH} bits",),
-            reason=f"one type for all needs {width} bits",
-        )
-    return f"fixed<{width},{width - frac}>"
+def layers_of(graph: Any) -> list[dict[str, str]]:
+    """Name, kind and output type of each layer of hls4ml's graph."""
+    return [
+        {
+            "name": str(layer.name),
+            "kind": str(layer.class_name),
+            "out_type": str(layer.get_output_variable().type.precision),
+        }
+        for layer in graph.get_layers()
+    ]
 
 
 def settle_project(model: QModel, network: QuantizedNetwork, out: Path) -> None:

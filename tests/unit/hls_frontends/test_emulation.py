@@ -105,6 +105,71 @@ def test_io_parallel_is_exact_too(onnx_net: Callable[..., Any], tmp_path: Path) 
     assert rung["ok"] and rung["compared"] >= WINDOWS and rung["detail"]["io_type"] == "io_parallel"
 
 
+def dense_file(folder: Path, *, softmax: bool = True) -> Path:
+    """Two dense layers in QONNX: no quantizer at the input, a softmax at the end."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    constants: dict[str, Any] = {
+        "w1": rng.normal(0, 0.5, (6, 8)), "b1": rng.normal(0, 0.5, 8), "w2": rng.normal(0, 0.5, (8, 3)),
+        "step": 0.125, "none": 0.0, "bits": 6.0,
+    }  # fmt: skip
+    nodes = []
+
+    def quant(source: str, output: str, *, signed: int) -> str:
+        words = {"signed": signed, "narrow": 0, "rounding_mode": "ROUND", "domain": "qonnx.custom_op.general"}
+        nodes.append(helper.make_node("Quant", [source, "step", "none", "bits"], [output], **words))
+        return output
+
+    for name in ("w1", "b1", "w2"):
+        quant(name, f"{name}_q", signed=1)
+    nodes.append(helper.make_node("MatMul", ["x", "w1_q"], ["m1"]))
+    nodes.append(helper.make_node("Add", ["m1", "b1_q"], ["a1"]))
+    nodes.append(helper.make_node("Relu", ["a1"], ["r1"]))
+    quant("r1", "h1", signed=0)
+    nodes.append(helper.make_node("MatMul", ["h1", "w2_q"], ["y"]))
+    if softmax:
+        nodes.append(helper.make_node("Softmax", ["y"], ["p"], axis=-1))
+    made = [numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in constants.items()]
+    ends = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size])]
+        for name, size in (("x", 6), ("p" if softmax else "y", 3))
+    ]
+    graph = helper.make_graph(nodes, "dense", *ends, initializer=made)
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("qonnx.custom_op.general", 1)]
+    path = folder / "dense.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), str(path))
+    return path
+
+
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+def test_vectors_without_an_input_quantizer_and_with_a_softmax(tmp_path: Path, io_type: str) -> None:
+    network = network_from_file(dense_file(tmp_path), FixedPoint(True, 10, 6))
+    model = network.read("net")
+    rung = emulate(model, network, ProjectOptions("net", io_type=io_type), tmp_path / "out", 2000)
+    assert rung["ok"] and rung["compared"] >= 3 * 2000
+    text = (tmp_path / "out" / "firmware" / "defines.h").read_text()
+    assert "ap_fixed<10,4,AP_TRN,AP_SAT" in text  # the input's type, not one that merely holds it
+
+
+def test_a_fault_in_preparing_a_project_is_not_taken_for_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what hls4ml itself refuses makes the rung not applicable."""
+    from dwell.hls.hls4ml import source
+
+    network = network_from_file(dense_file(tmp_path), FixedPoint(True, 10, 6))
+    model = network.read("net")
+
+    def broken(wrapper: Any) -> None:
+        raise ValueError("of this test")
+
+    monkeypatch.setattr(source, "_cut_softmax", broken)
+    with pytest.raises(ValueError, match="of this test"):
+        emulate(model, network, ProjectOptions("net"), tmp_path / "out", 100)
+
+
 def test_what_hls4ml_cannot_carry_is_no_failure_of_the_rung(
     onnx_net: Callable[..., Any], tmp_path: Path
 ) -> None:
