@@ -18,6 +18,12 @@ from dwell.hls.rtl.stream.shrink import extended, samples, shrunk
 #: Frames that are followed at least.
 _LEAST = 3
 
+#: Frames that are followed at most: small ones, and those of many clocks.
+_MOST, _FEW = 128, 9
+
+#: Clocks at full speed that are followed, but for `_FEW` frames.
+_FOLLOWED = 60_000
+
 #: A stream in which no beat comes or goes for so many times a frame's beats stands still.
 _STILL = 40
 
@@ -125,11 +131,14 @@ class _Log:
         return Timing(starts, ends, tuple(self.last_out), self.steady, high)
 
 
-def follow(plan: Plan, frames: int = 9) -> Timing:
-    """Frames back to back through the stream, at most `frames` of them: until they come and go at one interval.
+def follow(plan: Plan, frames: int | None = None) -> Timing:
+    """Frames back to back through the stream until they come and go at one interval: at most `frames` of them.
 
-    Raises `InternalError` if the stream stands still.
+    By default those are as many as `_FOLLOWED` clocks allow: what waits inside grows with every frame until a
+    FIFO is full, and with it the latency. Raises `InternalError` if the stream stands still.
     """
+    if frames is None:
+        frames = min(_MOST, max(_FEW, _FOLLOWED // _clocks(plan)))
     wires = Handshakes(plan.links)
     parts = [part_of(block, plan, wires, frames) for block in plan.blocks]
     entry = parts[0]
@@ -199,7 +208,8 @@ def _followed(plan: Plan, bounds: Mapping[str, int]) -> tuple[dict[str, int], Ti
     """Depths of the FIFOs, and the timing with those."""
     if not bounds:
         return {}, follow(plan)
-    high = follow(_with_depths(plan, bounds, dict.fromkeys(bounds, _ENDLESS))).high
+    # Few frames: where a layer is slower than the input, a FIFO without an end fills for ever.
+    high = follow(_with_depths(plan, bounds, dict.fromkeys(bounds, _ENDLESS)), _FEW).high
     # One more than it ever holds, as it shows a place only while one is free.
     depths = {link: max(bound, high[link] + 1) for link, bound in bounds.items()}
     return depths, follow(_with_depths(plan, bounds, depths))
