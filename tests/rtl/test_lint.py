@@ -101,6 +101,11 @@ VARIANTS: dict[str, list[dict[str, int]]] = {
     "dwell_accumulate": [{}, {"A_SIGNED": 1, "MAX": 1, "Y_BITS": 8}],
     "dwell_narrow": [{}, {"RATIO": 3, "LINE_BEATS": 1, "LAST_PARTS": 1}],
     "dwell_widen": [{}, {"RATIO": 3, "LINE_PARTS": 1}, {"RATIO": 4, "LINE_PARTS": 9}],
+    "dwell_regroup": [
+        {},
+        {"LANES": 2, "OUT": 3, "LAST": 1, "BEATS": 2},
+        {"LANES": 8, "OUT": 2, "LAST": 2, "BEATS": 1},
+    ],
     "dwell_line_marks": [{}, {"LINE_BEATS": 1, "LINES": 1}],
     "dwell_credit_fifo": [{}, {"BITS": 1, "LATENCY": 1, "DEPTH_LOG2": 2}, {"LATENCY": 40, "DEPTH_LOG2": 6}],
 }

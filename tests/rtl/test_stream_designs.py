@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rtl_frames import check_frames, check_timing, run_frames, run_tensor_beats, tensor_beats
 from rtl_lint import lint
-from stream_models import LAYERS, residual
+from stream_models import LAYERS, Net, residual
 
 from dwell.hls.design import Design
 from dwell.hls.qmodel import QModel
@@ -84,6 +84,13 @@ def test_wide_frames(lanes: int, tmp_path: Path) -> None:
         kernels=(3, 3), channels=(2, 2), padding=True, strides=(1, 2), dilations=(1, 2), frame=(7, 64)
     )
     climb(random_conv_model(lanes, family), tmp_path, lanes, PAUSES[:2])
+
+
+@pytest.mark.parametrize(("columns", "lanes"), [(16, 4), (32, 8), (64, 32)])
+def test_rows_that_no_beat_divides(columns: int, lanes: int, tmp_path: Path) -> None:
+    net = Net((6, columns, 1))
+    model = net.finish(net.cast("q", net.conv("c", net.at, 2, (2, 2), (0, 0, 0, 0))))
+    climb(model, tmp_path, lanes, PAUSES[:3])
 
 
 @pytest.mark.parametrize("seed", range(6))

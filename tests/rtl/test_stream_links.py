@@ -182,6 +182,51 @@ def test_narrow_and_widen(columns: int, ratio: int, pauses: tuple[int, int], tmp
 
 @pytest.mark.parametrize("pauses", PAUSES)
 @pytest.mark.parametrize(
+    ("columns", "lanes", "out"),
+    [
+        (6, 4, 3),
+        (10, 4, 5),
+        (6, 4, 6),
+        (9, 2, 3),
+        (30, 8, 10),
+        (14, 8, 7),
+        (6, 8, 3),
+        (10, 4, 2),
+        (5, 4, 1),
+        (7, 4, 7),
+    ],
+)
+def test_regroup(columns: int, lanes: int, out: int, pauses: tuple[int, int], tmp_path: Path) -> None:
+    """Rows of `columns` pixels, from `lanes` of them a beat to `out`, a divisor of the row."""
+    rng = np.random.default_rng(columns * lanes)
+    frames = rng.integers(0, 16, (6, 3, columns))
+    per_row = -(-columns // lanes)
+    beats, wanted = [], []
+    for number, frame in enumerate(frames):
+        bank = number % 2
+        padded = np.full((3, per_row * lanes), 9)
+        padded[:, :columns] = frame
+        for size, bits, found, source in ((lanes, lanes, beats, padded), (out, out, wanted, frame)):
+            cells = source.reshape(-1, size)
+            found += [
+                (n == 0, n == len(cells) - 1, packed(list(c), 4) | bank << (4 * bits))
+                for n, c in enumerate(cells)
+            ]
+    rest = columns - (per_row - 1) * lanes
+    body = converter(
+        "dwell_regroup",
+        f".BITS(4), .LANES({lanes}), .BEATS({per_row}), .LAST({rest}), .OUT({out})",
+        4 * lanes,
+        4 * out,
+    )
+    run = run_body(tmp_path, body, (4 * lanes + 1, 4 * out + 1), beats, pauses)
+    assert list(zip(run.user, run.last, run.data, strict=True)) == wanted
+    if pauses == (0, 0) and out >= lanes:
+        assert (np.diff(run.in_clocks) == 1).all()
+
+
+@pytest.mark.parametrize("pauses", PAUSES)
+@pytest.mark.parametrize(
     ("lanes", "columns", "factor"), [(1, 4, (2, 2)), (2, 6, (3, 2)), (4, 4, (2, 1)), (2, 4, (1, 3))]
 )
 def test_upsample(

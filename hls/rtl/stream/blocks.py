@@ -196,6 +196,23 @@ class Narrow:
 
 
 @dataclass(frozen=True)
+class Regroup:
+    """Beats of a row as beats of another number of pixels, which divides the row."""
+
+    name: str
+    input: str
+    output: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.output,)
+
+
+@dataclass(frozen=True)
 class Widen:
     """`ratio` beats in one."""
 
@@ -231,7 +248,7 @@ class Wires:
         return (self.output,)
 
 
-Block: TypeAlias = Entry | Island | Folded | Fork | Join | Fifo | Narrow | Widen | Wires
+Block: TypeAlias = Entry | Island | Folded | Fork | Join | Fifo | Narrow | Regroup | Widen | Wires
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from dwell.hls.rtl.stream.blocks import (
     Narrow,
     Plan,
     Reduce,
+    Regroup,
     Repeat,
     Widen,
     Window,
@@ -121,6 +122,32 @@ class _Narrow(Part):
                 self.part += 1
         if self.w.ready[self.i[0]]:
             self.valid = self.w.valid[self.i[0]]
+
+
+class _Regroup(Part):
+    def __init__(self, block: Regroup, wires: Handshakes, frame: Layout, out: int) -> None:
+        super().__init__(block, wires)
+        self.frame, self.out = frame, out
+        self.count, self.beat, self.whole = 0, 0, False
+
+    def give(self) -> None:
+        self.w.valid[self.o[0]] = self.count >= self.out
+
+    def _left(self) -> int:
+        moves = self.w.valid[self.o[0]] and self.w.ready[self.o[0]]
+        return self.count - self.out if moves else self.count
+
+    def take(self) -> None:
+        self.w.ready[self.i[0]] = self._left() == 0 if self.whole else self._left() < self.out
+
+    def tick(self) -> None:
+        self.count = self._left()
+        if self.w.valid[self.i[0]] and self.w.ready[self.i[0]]:
+            self.whole = self.beat == self.frame.row_beats - 1
+            self.count += (
+                self.frame.columns - self.beat * self.frame.lanes if self.whole else self.frame.lanes
+            )
+            self.beat = 0 if self.whole else self.beat + 1
 
 
 class _Widen(Part):
@@ -316,6 +343,8 @@ def part_of(block: Block, plan: Plan, wires: Handshakes, frames: int) -> Part:
         return _Folded(block, wires)
     if isinstance(block, Narrow):
         return _Narrow(block, wires)
+    if isinstance(block, Regroup):
+        return _Regroup(block, wires, plan.links[block.input], plan.links[block.output].lanes)
     if isinstance(block, Widen):
         return _Widen(block, wires)
     if isinstance(block, Island):

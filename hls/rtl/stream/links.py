@@ -11,12 +11,16 @@ import numpy.typing as npt
 from dwell.errors import ResourceError
 from dwell.hls.qmodel import Node
 from dwell.hls.rtl.kernel import Kernel
-from dwell.hls.rtl.stream.blocks import Block, Front, Island, Narrow, Widen, Wires
+from dwell.hls.rtl.stream.blocks import Block, Front, Island, Narrow, Regroup, Widen, Wires
 from dwell.hls.rtl.stream.layout import Layout
 from dwell.hls.rtl.stream.order import hull
 
 #: A tensor that has to be in one beat, to be rearranged or to go into a dense layer, in bits.
 MOST_GATHERED_BITS = 16_384
+
+
+#: How many times the pixels of a beat a beat of another grouping may hold.
+_WIDEST = 4
 
 
 class Links:
@@ -60,6 +64,20 @@ class Links:
         link = self.link(name, out)
         self.blocks.append(Island(name, links, link, tuple(nodes), front, kernel))
         return link
+
+    def whole(self, link: str) -> str:
+        """The same tensor, every beat of a row full: as many pixels a beat as a row can keep up with, or nearly so."""
+        frame = self.links[link]
+        if frame.columns % frame.lanes == 0:
+            return link
+        sizes = [n for n in range(1, _WIDEST * frame.lanes + 1) if frame.columns % n == 0]
+        fast = [n for n in sizes if n >= frame.lanes and frame.columns // n <= frame.row_beats]
+        size = min(fast, default=sizes[-1])
+        if size <= frame.whole_lanes:
+            return self.at_lanes(link, frame.whole_lanes)
+        out = self.link(self.bases[link], replace(frame, lanes=size))
+        self.blocks.append(Regroup(f"regroup_{out}", link, out))
+        return out
 
     def chosen(self, link: str, name: str, picked: Sequence[int], frame: Layout) -> str:
         """The same pixels with other channels."""

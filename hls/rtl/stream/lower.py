@@ -316,7 +316,7 @@ class _Lowering(Links):
     def _result(self, link: str) -> str:
         """What leaves: full beats of the output's own type."""
         kind = self.model.tensors[self.model.output].type
-        link = self.at_lanes(link, self.links[link].whole_lanes)
+        link = self.whole(link)
         frame = self.links[link]
         spans = (Range(kind.lo, kind.hi, kind.frac),) * len(frame.spans)
         link = self.wired(link, "result", replace(frame, spans=spans))

@@ -25,6 +25,7 @@ from dwell.hls.rtl.stream.blocks import (
     Narrow,
     Plan,
     Reduce,
+    Regroup,
     Repeat,
     Widen,
     Window,
@@ -105,6 +106,9 @@ def _takes(block: Block, links: Mapping[str, Layout]) -> tuple[Counts, Counts]:
         per_line = (block.line_beats - 1) * block.ratio + block.last_parts
         lines, part = np.divmod(np.arange(frame.beats // block.line_beats * per_line), per_line)
         one = lines * block.line_beats + part // block.ratio + 1
+    elif isinstance(block, Regroup):
+        rows, beats = np.divmod(np.arange(out.beats), out.row_beats)
+        one = rows * frame.row_beats - (-(beats + 1) * out.lanes // frame.lanes)
     elif isinstance(block, Widen | Folded):
         parts = block.ratio if isinstance(block, Widen) else block.beats
         one = (np.arange(frame.beats // parts) + 1) * parts

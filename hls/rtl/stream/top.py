@@ -18,6 +18,7 @@ from dwell.hls.rtl.stream.blocks import (
     Join,
     Narrow,
     Plan,
+    Regroup,
     Widen,
     Wires,
 )
@@ -167,9 +168,16 @@ class _Printer:
             ports |= LOAD_PORTS
         return [instance(block.layer.module, f"u_{block.name}", ports)]
 
-    def _converter(self, block: Narrow | Widen) -> list[str]:
+    def _converter(self, block: Narrow | Regroup | Widen) -> list[str]:
         frame, out = self.plan.links[block.input], self.plan.links[block.output]
         ports = {**CLOCK, **_through(block)}
+        if isinstance(block, Regroup):
+            rest = frame.columns - (frame.row_beats - 1) * frame.lanes
+            parameters = {
+                "BITS": frame.pixel_bits, "LANES": frame.lanes, "BEATS": frame.row_beats, "LAST": rest,
+                "OUT": out.lanes,
+            }  # fmt: skip
+            return [instance("dwell_regroup", f"u_{block.name}", ports, parameters)]
         if isinstance(block, Narrow):
             if frame.bits != out.bits * block.ratio:
                 raise InternalError(
@@ -232,7 +240,7 @@ class _Printer:
         ]
 
 
-def _through(block: Narrow | Widen | Folded) -> dict[str, str]:
+def _through(block: Narrow | Regroup | Widen | Folded) -> dict[str, str]:
     """Ports of a module between two links."""
     ports: dict[str, str] = {}
     for prefix, link in (("in", block.input), ("out", block.output)):

@@ -96,6 +96,19 @@ def test_a_stride_that_fits_no_lanes_is_run_at_fewer() -> None:
 
 
 @pytest.mark.parametrize(
+    ("columns", "lanes", "out", "clocks"), [(18, 2, 2, 54), (64, 32, 62, 12), (16, 4, 7, 24), (34, 2, 2, 102)]
+)
+def test_rows_that_no_beat_divides_are_regrouped(
+    columns: int, lanes: int, out: int, clocks: int, tmp_path: Path
+) -> None:
+    """Valid padding at several pixels a clock: the output keeps up with the input."""
+    net = Net((6, columns, 1))
+    model = net.finish(net.cast("q", net.conv("c", net.at, 1, padding=(0, 0, 0, 0))))
+    design = write_design(model, RtlOptions(pixels_per_clock=lanes), tmp_path / "d")
+    assert (design.output.elements, design.frame_cycles) == (out, clocks)
+
+
+@pytest.mark.parametrize(
     ("name", "lanes", "kept"),
     [("plain", 1, False), ("valid", 1, True), ("valid", 2, False), ("separable", 1, False)],
 )
