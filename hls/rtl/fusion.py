@@ -8,16 +8,15 @@ less shifted one is made the positive one where that is possible: its low bits n
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dwell.errors import InternalError
 from dwell.hls.rtl.circuit import Circuit, Constant, Range, ShiftAdd, ShiftAdd3, Signal, operands
 from dwell.hls.rtl.gates import Node, renumbered
+from dwell.hls.rtl.trees import Leaf, Merge, Term, Trees, assemble, chain_bits
 
-#: How many bits of width one level of depth is worth when terms are chosen.
-_BITS_A_LEVEL = 0.5
+__all__ = ["Fused", "chain_bits", "fuse_sums"]
 
 
 @dataclass(frozen=True)
@@ -33,59 +32,30 @@ class Fused:
     origin: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class _Term:
-    """Node `node` of the new circuit times ``2**up``, which lies in `lo` .. `hi`; taken away where `minus`."""
-
-    node: int
-    up: int
-    minus: bool
-    lo: int
-    hi: int
-    depth: int
-
-    @property
-    def key(self) -> float:
-        return Range(self.lo, self.hi).bits + _BITS_A_LEVEL * self.depth
-
-
 def fuse_sums(circuit: Circuit) -> Fused:
     """`circuit` with its trees of adders made of sums of three."""
-    return _Fusion(circuit).run()
-
-
-def chain_bits(circuit: Circuit, node: ShiftAdd | ShiftAdd3, span: Range) -> float:
-    """Bits of the carry chain of a sum; one with a constant costs little more than the chain itself."""
-    full = span.bits + node.drop
-    if isinstance(node, ShiftAdd):
-        copied = max(node.b_up, 0 if node.subtract else node.a_up)
-        constant = any(isinstance(circuit.nodes[o], Constant) for o in (node.a, node.b))
-        return max(full - copied, 0) * (0.5 if constant else 1.0)
-    under = [
-        min(node.b_up, node.c_up),
-        0 if node.minus_b else min(node.a_up, node.c_up),
-        0 if node.minus_c else min(node.a_up, node.b_up),
-    ]
-    return max(full - max(under), 0)
+    trees = Trees(circuit)
+    trees.take_apart()
+    return _Fusion(circuit, trees).run()
 
 
 class _Fusion:
-    def __init__(self, circuit: Circuit) -> None:
+    def __init__(self, circuit: Circuit, trees: Trees) -> None:
         self.circuit = circuit
+        self.trees = trees
         self.nodes: list[Node] = []
         self.ranges: list[Range] = []
         self.depth: list[int] = []
         self.place: list[int | None] = []
         self.origin: list[int] = []
-        self.inner = _inner_sums(circuit)
 
     def run(self) -> Fused:
         circuit = self.circuit
         for number, node in enumerate(circuit.nodes):
-            if number in self.inner:
-                self.place.append(None)
+            if number in self.trees.leaves:
+                self.place.append(self._tree(number, self.trees.leaves[number]))
             elif isinstance(node, ShiftAdd):
-                self.place.append(self._tree(number, node))
+                self.place.append(None)
             else:
                 new = {old: self._at(old) for old in operands(node)}
                 self.place.append(self._append(renumbered(node, new), circuit.ranges[number]))
@@ -107,74 +77,35 @@ class _Fusion:
         self.origin.append(len(self.place))
         return len(self.nodes) - 1
 
-    def _tree(self, root: int, node: ShiftAdd) -> int:
+    def _tree(self, root: int, leaves: Sequence[Leaf]) -> int:
         """The tree of sums that ends in `root`, made anew."""
-        span = self.circuit.ranges[root]
-        terms = [*self._terms(node.a, node.a_up, False), *self._terms(node.b, node.b_up, node.subtract)]
-        fixed = [t for t in terms if isinstance(self.nodes[t.node], Constant)]
-        last = fixed[-1:] if (len(terms) - len(fixed)) % 2 and len(fixed) == 1 else []
-        heap = [(t.key, number, t) for number, t in enumerate(t for t in terms if t not in last)]
-        heapq.heapify(heap)
-        number = len(heap)
-        while len(heap) + len(last) > 3 or (last and len(heap) > 1):
-            group = [heapq.heappop(heap)[2] for _ in range(3 if len(heap) % 2 else 2)]
-            others = [*(entry[2] for entry in heap), *last]
-            merged = self._merge(group, any(not t.minus for t in others), span.frac - node.drop)
-            heapq.heappush(heap, (merged.key, number, merged))
-            number += 1
-        return self._append(_sum([*(entry[2] for entry in heap), *last], node.drop), span)
+        span, drop = self.circuit.ranges[root], self.trees.drop(root)
+        final = assemble([self._term(leaf) for leaf in leaves], lambda m: self._merge(m, span.frac + drop))
+        if final.total.minus:
+            raise InternalError(f"sum {root} ends in terms that are all taken away")
+        low = min(term.up for term in final.group)
+        return self._append(_sum(final, low, drop - low), span)
 
-    def _terms(self, number: int, up: int, minus: bool) -> list[_Term]:
-        """What operand `number` of a sum, shifted `up` places, adds to its tree."""
-        node = self.circuit.nodes[number]
-        if number in self.inner and isinstance(node, ShiftAdd):
-            up -= node.drop
-            first = self._terms(node.a, node.a_up + up, minus)
-            return first + self._terms(node.b, node.b_up + up, minus != node.subtract)
+    def _term(self, leaf: Leaf) -> Term:
+        number, up, minus = leaf
         span, at = self.circuit.ranges[number], self._at(number)
-        return [_Term(at, up, minus, span.lo << up, span.hi << up, self.depth[at])]
+        constant = isinstance(self.circuit.nodes[number], Constant)
+        return Term(at, up, minus, span.lo << up, span.hi << up, self.depth[at], constant)
 
-    def _merge(self, group: Sequence[_Term], others_add: bool, frac: int) -> _Term:
-        """The sum of `group` as a term, or minus it, if then something is still added at the end (`others_add`)."""
-        lowest = min(group, key=lambda t: (t.up, t.minus))
-        mixed = any(not t.minus for t in group)
-        minus = lowest.minus if others_add else not mixed
-        signs = [1 if t.minus == minus else -1 for t in group]
-        lo = sum(min(s * t.lo, s * t.hi) for s, t in zip(signs, group, strict=True))
-        hi = sum(max(s * t.lo, s * t.hi) for s, t in zip(signs, group, strict=True))
-        turned = [_Term(t.node, t.up - lowest.up, s < 0, 0, 0, 0) for s, t in zip(signs, group, strict=True)]
-        span = Range(lo >> lowest.up, hi >> lowest.up, frac - lowest.up)
-        at = self._append(_sum(turned, 0), span)
-        return _Term(at, lowest.up, minus, lo, hi, self.depth[at])
+    def _merge(self, merge: Merge, frac: int) -> Term:
+        total = merge.total
+        span = Range(total.lo >> total.up, total.hi >> total.up, frac - total.up)
+        at = self._append(_sum(merge, total.up, 0), span)
+        return replace(total, node=at, depth=self.depth[at])
 
 
-def _sum(terms: Sequence[_Term], drop: int) -> ShiftAdd | ShiftAdd3:
-    """Two or three terms, at least one of them added; what is added comes first, the least shifted of it first."""
-    ordered = sorted(terms, key=lambda t: (t.minus, t.up))
-    a, b = ordered[:2]
-    if a.minus or len(ordered) not in (2, 3):
-        raise InternalError(f"a sum of {len(ordered)} terms of which none is added")
-    if len(ordered) == 2:
-        return ShiftAdd(a.node, b.node, a.up, b.up, b.minus, drop)
-    c = ordered[2]
-    return ShiftAdd3(a.node, b.node, c.node, a.up, b.up, c.up, b.minus, c.minus, drop)
-
-
-def _inner_sums(circuit: Circuit) -> set[int]:
-    """Sums that one other sum reads and nobody else, and that can be taken apart without a remainder."""
-    readers = [0] * len(circuit.nodes)
-    for node in circuit.nodes:
-        for other in operands(node):
-            readers[other] += 1
-    for signal in circuit.outputs:
-        readers[signal.node] += 2  # its value is needed as it stands
-    inner: set[int] = set()
-    for number in range(len(circuit.nodes) - 1, -1, -1):
-        node = circuit.nodes[number]
-        if not isinstance(node, ShiftAdd):
-            continue
-        for other, up in ((node.a, node.a_up), (node.b, node.b_up)):
-            below = circuit.nodes[other]
-            if isinstance(below, ShiftAdd) and readers[other] == 1 and up >= below.drop:
-                inner.add(other)
-    return inner
+def _sum(merge: Merge, low: int, drop: int) -> ShiftAdd | ShiftAdd3:
+    """Two or three terms; what is added comes first, the least shifted of it first."""
+    terms = [(t.minus != merge.total.minus, t.up - low, t.node) for t in merge.group]
+    (minus, a_up, a), (minus_b, b_up, b), *more = sorted(terms)
+    if minus or len(more) > 1 or drop < 0:
+        raise InternalError(f"a sum of {len(terms)} terms of which none is added, or that drops {drop} bits")
+    if not more:
+        return ShiftAdd(a, b, a_up, b_up, minus_b, drop)
+    minus_c, c_up, c = more[0]
+    return ShiftAdd3(a, b, c, a_up, b_up, c_up, minus_b, minus_c, drop)

@@ -12,7 +12,7 @@ from rtl_graphs import graph
 
 from dwell.hls.rtl import library_files
 from dwell.hls.rtl.adders import multiply
-from dwell.hls.rtl.circuit import Circuit, CircuitBuilder, Range, ShiftAdd, ShiftAdd3
+from dwell.hls.rtl.circuit import Circuit, CircuitBuilder, Range, ShiftAdd, ShiftAdd3, Tap
 from dwell.hls.rtl.device_cells import device_sources
 from dwell.hls.rtl.forms import Forms
 from dwell.hls.rtl.fusion import chain_bits, fuse_sums
@@ -73,6 +73,36 @@ def test_a_chain_of_sums_is_halved() -> None:
     assert [type(n).__name__ for n in fused.circuit.nodes].count("ShiftAdd3") == 2
     assert fused.circuit.adders == 2
     assert fused.place.count(None) == 3
+
+
+def test_a_shared_sum_is_taken_apart_where_places_are_free() -> None:
+    """x + y in two sums of two is dearer than two sums of three; in two sums of three it is not."""
+    builder = CircuitBuilder([Range(0, 15)] * 6)
+    x, y, *others = builder.taps
+    shared = builder.add(x, y)
+    two = builder.finish([builder.add(shared, others[0]), builder.add(shared, others[1], subtract=True)])
+    assert [type(n).__name__ for n in fuse_sums(two).circuit.nodes if not isinstance(n, Tap)] == [
+        "ShiftAdd3"
+    ] * 2
+    three = builder.finish([builder.add(builder.add(shared, others[i]), others[i + 1]) for i in (0, 2)])
+    assert fuse_sums(three).circuit.adders == 3
+    taps = np.random.default_rng(1).integers(0, 16, (50, 6))
+    for circuit in (two, three):
+        np.testing.assert_array_equal(fuse_sums(circuit).circuit.evaluate(taps), circuit.evaluate(taps))
+
+
+def test_terms_that_meet_again_are_one() -> None:
+    """3 (x + y) - 2 x is 3 y + x: taken apart, the tree has no x to take away."""
+    builder = CircuitBuilder([Range(0, 15)] * 3)
+    x, y, z = builder.taps
+    shared = builder.add(x, y)
+    three_x = builder.add(builder.rescaled(shared, 1), shared)
+    out = builder.add(three_x, builder.rescaled(x, 1), subtract=True)
+    circuit = builder.finish([out, builder.add(shared, z)])
+    fused = fuse_sums(circuit).circuit
+    taps = np.random.default_rng(1).integers(0, 16, (50, 3))
+    np.testing.assert_array_equal(fused.evaluate(taps), circuit.evaluate(taps))
+    assert bits_of(fused) < bits_of(circuit)
 
 
 def test_a_sum_that_is_needed_itself_stays() -> None:
