@@ -61,7 +61,7 @@ def build(layers: Sequence[Layer], side: int | None, types: Types) -> Any:
     pixels = qkeras.quantized_bits(INPUT_BITS, INPUT_BITS - INPUT_FRAC, keep_negative=False, alpha=1)
     steps: list[Any] = [
         tf_keras.layers.Input((side, side, 1), name="frames"),
-        qkeras.QActivation(pixels, name="input"),
+        qkeras.QActivation(pixels, name="pixels"),  # "input" is a name that hls4ml keeps for itself
     ]
     for number, layer in enumerate(layers):
         steps.append(
@@ -89,7 +89,7 @@ def load_float(network: Any, layers: Sequence[Layer], weights: Mapping[str, Floa
 
 def quantizers(layers: Sequence[Layer], types: Types) -> tuple[Quantizer, ...]:
     """The quantizers of input and activations with their types."""
-    found = [Quantizer("input", "input", False, INPUT_BITS, INPUT_FRAC)]
+    found = [Quantizer("input", "pixels", False, INPUT_BITS, INPUT_FRAC)]
     for number, layer in enumerate(layers[:-1]):
         kind = (types.activation_bits[number], types.activation_fracs[number])
         found.append(Quantizer(layer.name, f"{layer.name}_out", False, *kind))

@@ -22,7 +22,12 @@ def run(built: Any, folder: Path, **keys: Any) -> dict[str, Any]:
     """The stage's metrics; its artifact is in ``folder/out``."""
     context = built.context(folder / "out", "qkeras", {"epochs": 1, **keys})
     given = {name: str(path) for name, path in context.inputs.items()}
-    given |= {"params": context.params, "seed": 1, "out": str(context.out), "metrics": str(folder / "metrics.json")}
+    given |= {
+        "params": context.params,
+        "seed": 1,
+        "out": str(context.out),
+        "metrics": str(folder / "metrics.json"),
+    }
     (folder / "args.json").write_text(json.dumps(given))
     python = ready_environment("qkeras", SilentReporter()).python
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONHASHSEED": "0"}
@@ -45,7 +50,7 @@ def test_what_is_written(trained: tuple[Path, dict[str, Any]]) -> None:
     assert metrics["tools"]["qkeras"] == "0.9.0" and 0 <= metrics["zero_weights"] < 1
     described = json.loads((folder / "frontend.json").read_text())
     assert described["frontend"] == "qkeras" and described["input_type"] == "ufixed<8,0>"
-    assert [q["tensor"] for q in described["quantizers"]] == ["input", "conv1_out", "conv2_out"]
+    assert [q["tensor"] for q in described["quantizers"]] == ["pixels", "conv1_out", "conv2_out"]
 
 
 def test_codes_are_those_of_their_types(trained: tuple[Path, dict[str, Any]]) -> None:
