@@ -26,6 +26,7 @@ class OnnxNet:
     output: str = "score"
 
     opset: int = 20
+    custom_opset: int = 2
 
     def const(self, name: str, value: object, kind: type = np.float32) -> str:
         self.constants[name] = np.asarray(value, dtype=kind)
@@ -93,7 +94,10 @@ class OnnxNet:
             [helper.make_tensor_value_info(self.output, TensorProto.FLOAT, None)],
             [numpy_helper.from_array(value, name) for name, value in self.constants.items()],
         )
-        imports = [helper.make_opsetid("", self.opset), helper.make_opsetid("qonnx.custom_op.general", 2)]
+        imports = [
+            helper.make_opsetid("", self.opset),
+            helper.make_opsetid("qonnx.custom_op.general", self.custom_opset),
+        ]
         return helper.make_model(graph, opset_imports=imports, ir_version=9)
 
     def save(self, path: Path) -> Path:

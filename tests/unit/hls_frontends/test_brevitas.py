@@ -13,7 +13,7 @@ from dwell.hls.frontends.network import network_from_file
 from dwell.hls.frontends.qonnx_execute import execute_qonnx
 from dwell.hls.frontends.reading import Reading
 from dwell.hls.gate import compare_frames, probe_frames
-from dwell.hls.qmodel import Add, Conv2D, Dense, Table
+from dwell.hls.qmodel import Add, Conv2D, Dense, FixedPoint, Table
 
 
 def export(net: Any, shape: tuple[int, ...], folder: Path) -> Path:
@@ -166,8 +166,6 @@ def test_binary_and_ternary_weights_of_brevitas(tmp_path: Path, form: str) -> No
         qnn.QuantLinear(16, 4, bias=False, **weight),
     )
     path = export(net, (12,), tmp_path)
-    from dwell.hls.qmodel import FixedPoint
-
     network = network_from_file(path, FixedPoint.parse("fixed<8,2>"))
     reading = network.reading("net")
     found = compare_frames(reading, network, probe_frames(reading.model)[:64])
@@ -175,6 +173,23 @@ def test_binary_and_ternary_weights_of_brevitas(tmp_path: Path, form: str) -> No
     for node in reading.model.nodes:
         if isinstance(node, Dense):
             assert set(np.unique(node.weight)) <= ({-1, 1} if form == "binary" else {-1, 0, 1})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "shape"), [("tfc_1w1a", (1, 28, 28)), ("cnv_2w2a", (3, 32, 32))])
+def test_networks_of_finn(tmp_path: Path, name: str, shape: tuple[int, ...]) -> None:
+    """Brevitas' own examples, untrained: binary and ternary weights, sign activations, a scaled end."""
+    import torch
+    from brevitas_examples.bnn_pynq.models import model_with_cfg
+
+    torch.manual_seed(0)
+    net, _ = model_with_cfg(name, False)
+    path = export(net, shape, tmp_path)
+    network = network_from_file(path, FixedPoint.parse("ufixed<8,0>"))
+    reading = network.reading("net")
+    found = compare_frames(reading, network, probe_frames(reading.model)[:12])
+    assert not reading.slack and found.within_rounding == 0 and found.logit_error < 1e-5
+    assert any("scale and offset" in note for note in reading.model.notes)
 
 
 @pytest.mark.slow

@@ -216,6 +216,15 @@ def test_trunc(empty_net: Make, tmp_path: Path, mode: str) -> None:
     exact(net, at, tmp_path)
 
 
+def test_trunc_of_old(empty_net: Make, tmp_path: Path) -> None:
+    net, at = frame(empty_net, 1, 2, 4, 4, bits=8, scale=0.25, signed=1)
+    net.custom_opset = 1
+    at = net.node("AveragePool", [at], "mean", kernel_shape=[2, 2], strides=[2, 2])
+    names = [("s", 0.0625), ("z", 0.0), ("ib", 10.0), ("ob", 8.0)]
+    at = net.node("Trunc", [at, *(net.const(n, v) for n, v in names)], "out", rounding_mode="FLOOR")
+    exact(net, at, tmp_path)
+
+
 @pytest.mark.parametrize("zero", [0.0, 6.0, -2.0])
 def test_zero_points_of_weights(empty_net: Make, tmp_path: Path, zero: float) -> None:
     net, at = frame(empty_net, 1, 5, zero=zero)
