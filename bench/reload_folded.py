@@ -105,7 +105,9 @@ def main() -> int:
         (folder / "fault").mkdir()
         sources = planted(design, folder / "fault")
         mixed = 0
-        for pause in (7, 130, 1301, 2503):
+        frame = size[0] * size[1] * design.ii_cycles  # clocks
+        for share in (0.8, 0.6, 0.4, 0.2):  # of a frame, after which the bank is switched
+            pause = int(share * frame)
             used, _ = run(design, models, folder, given, size, sources=sources, pause=pause)
             mixed += used.count(-1)
             if mixed:

@@ -149,13 +149,14 @@ def require_reuse(model: QModel, options: RtlOptions) -> None:
 
 
 def _vector(model: QModel, nodes: Sequence[Node]) -> int:
-    """Elements that a beat's must divide: those of the first vector that a node reads."""
-    shapes = [model.tensors[model.input].shape]
+    """Elements that a beat's must divide: those of the first vector that is read as one."""
+    size = model.tensors[model.input].shape[-1]
     for node in nodes[1:]:
-        if not isinstance(node, Flatten | Reshape):
+        moves = isinstance(node, Flatten | Reshape)
+        if not moves and not (isinstance(node, ELEMENTWISE_NODES) and uniform(node)):
             break
-        shapes.append(model.tensors[node.output].shape)
-    return shapes[-1][-1]
+        size = model.tensors[node.output].shape[-1]
+    return size
 
 
 def _with_lanes(nodes: Sequence[Node], model: QModel, elements: int) -> tuple[Matrix, ...]:

@@ -9,7 +9,7 @@ import pytest
 from folded_nets import dense_net
 
 from dwell.errors import ConfigError, InternalError, UnsupportedLayerError
-from dwell.hls.qmodel import FixedPoint
+from dwell.hls.qmodel import FixedPoint, Overflow, Rounding
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.rtl import RtlOptions
 from dwell.hls.rtl.folded.check import check_layer
@@ -67,3 +67,14 @@ def test_contents_are_constants_in_the_verilog() -> None:
     assert "memory[1] = 40'h8000000007;" in text
     text = print_memory(memory, "net_layer_weights", "// x\n", 64, 10)
     assert "memory_1[1] = 8'h80;" in text and "memory_1[5] = 8'h80;" in text  # both banks
+
+
+def test_beats_hold_as_much_as_the_first_vector_allows() -> None:
+    """A frame of single pixels that is quantized, then flattened, comes in beats of up to 64 bits."""
+    build = Builder()
+    at = build.input("x", (4, 5, 1), FixedPoint(False, 8, 8))
+    at = build.cast("enter", at, [FixedPoint(False, 3, 3)], Rounding.TRN, Overflow.SAT)
+    at = build.reshape("flat", at, (20,))
+    at = build.dense("dense", at, np.ones((20, 4), dtype=np.int64), 0, np.zeros(4, dtype=np.int64), 0)
+    plan = make_plan(build.finish("net", at), RtlOptions(style="folded", reuse=20))
+    assert plan.elements == 5
