@@ -54,7 +54,7 @@ def average_pool(low: Lowering, layer: Any, inputs: Sources) -> Value:
 def _own_mean(layer: Any, window: Any) -> Any:
     """The layer without its own input quantizer and activation."""
     if type(layer).__module__.startswith("hgq."):
-        base = next(kind for kind in type(layer).__mro__ if kind.__module__.startswith("keras."))
+        base: Any = next(kind for kind in type(layer).__mro__ if kind.__module__.startswith("keras."))
         return base.call(layer, window)
     kept = getattr(layer, "activation", None)
     if kept is None:
