@@ -147,14 +147,15 @@ def plan_matrix(
     )
     unit = MatrixUnit(
         node.name, folding, element, matrix, kind, frac, tuple(bias), tuple(sums),
-        rows=_in_logic(multiplier, element.bits, kind.width),
+        rows=in_logic(multiplier, element.bits, kind.width),
     )  # fmt: skip
     if unit.acc_bits > MAX_BITS:
         raise InternalError(f"layer '{node.name}': sums of {unit.acc_bits} bits")
     return unit
 
 
-def _in_logic(multiplier: Multiplier, a: int, b: int) -> bool:
+def in_logic(multiplier: Multiplier, a: int, b: int) -> bool:
+    """Whether products of operands of `a` and `b` bits are built in logic."""
     if multiplier == "auto":
         return a * b <= _LOGIC_PRODUCT or min(a, b) <= 2
     return multiplier == "lut"
