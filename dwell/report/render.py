@@ -47,7 +47,7 @@ def page(data: ReportData) -> dict[str, Any]:
         "target_false_alarm": f"{float(data.evaluation.get('target_false_alarm', 1e-4)):g}",
         "sets": _sets(data),
         "layers": [_layer(layer) for layer in design["layers"]],
-        "design_text": _design_text(design),
+        "design_text": _design_text(design) + _widths_text(data.manifests.get("quantize")),
         "flow_input": f"pixels {_type(design['input']['type'])}",
         "flow_output": f"{design['output']['tdata_bits']}-bit beats",
         "resources": _resources(data.synthesis),
@@ -184,6 +184,14 @@ def _evidence(synthesis: Mapping[str, Any]) -> str:
         f"Clock: {synthesis['fmax_mhz']:.0f} MHz, an estimate from the netlist's cell delays with an "
         "allowance for routing."
     )
+
+
+def _widths_text(quantize: Any) -> str:
+    """Widths of weights that the Hessian decided, where it did."""
+    bits = quantize.metrics.get("weight_bits") if quantize is not None else None
+    if not bits:
+        return ""
+    return f" Widths of weights by the Hessian: {', '.join(f'{k} {v}' for k, v in bits.items())} bits."
 
 
 def _rung(number: int, what: str, result: Mapping[str, Any] | None) -> dict[str, Any]:

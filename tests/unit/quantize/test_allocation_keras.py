@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -84,7 +85,7 @@ def test_more_bits_lose_less_and_cost_more() -> None:
     kernel = np.random.default_rng(0).normal(0, 0.4, (3, 3, 2, 2)).astype(np.float32)
     rows = kernel_choices(kernel, TRACE, input_bits=6, output_bits=5)
     assert [c.bits for c in rows] == list(range(2, 9))
-    assert all(a.loss > b.loss for a, b in zip(rows, rows[1:], strict=False))
+    assert all(a.loss > b.loss for a, b in itertools.pairwise(rows))
     assert rows[0].costs["lut"] < rows[-1].costs["lut"] and rows[3].costs["weight_bits"] == 5 * 36
     dense = kernel_choices(kernel.reshape(18, 2), TRACE, input_bits=6, output_bits=None, luts=False)
     assert set(dense[0].costs) == {"weight_bits"}
