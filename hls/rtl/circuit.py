@@ -157,6 +157,15 @@ class CircuitBuilder:
         """A fixed value."""
         return self._append(Constant(code), Range(code, code, frac))
 
+    def _lean(self, a: Signal, beside: Signal) -> Signal:
+        """`a`; a constant without fraction bits that are zeros and that `beside` has not either."""
+        code, frac = a.range.lo, a.range.frac
+        if not a.range.constant or frac <= beside.range.frac:
+            return a
+        while frac > beside.range.frac and code % 2 == 0:
+            code, frac = code // 2, frac - 1
+        return self.constant(code, frac)
+
     def rescaled(self, signal: Signal, up: int) -> Signal:
         """The same codes, standing for 2**up times as much. Costs nothing."""
         span = signal.range
@@ -164,16 +173,15 @@ class CircuitBuilder:
 
     def add(self, a: Signal, b: Signal, *, subtract: bool = False, known: Range | None = None) -> Signal:
         """``a ± b`` exactly. `known`: a tighter interval than that of `a` and `b`, if there is one."""
+        a, b = self._lean(a, b), self._lean(b, a)
         frac = max(a.range.frac, b.range.frac)
         a_up, b_up = frac - a.range.frac, frac - b.range.frac
         least, most = (b.range.hi, b.range.lo) if subtract else (b.range.lo, b.range.hi)
         sign = -1 if subtract else 1
         lo = (a.range.lo << a_up) + sign * (least << b_up)
         hi = (a.range.hi << a_up) + sign * (most << b_up)
-        span = known or Range(lo, hi, frac)
+        span = _coarser(known, frac) if known else Range(lo, hi, frac)
         drop = frac - span.frac
-        if drop < 0:
-            raise InternalError("a sum cannot have more fraction bits than its operands")
         if span.constant:
             return self.constant(span.lo, span.frac)
         return self._append(ShiftAdd(a.node, b.node, a_up, b_up, subtract, drop), span)
@@ -199,6 +207,7 @@ class CircuitBuilder:
 
     def less(self, a: Signal, b: Signal) -> Signal:
         """A bit: 1 where ``a < b``."""
+        a, b = self._lean(a, b), self._lean(b, a)
         a_up, b_up = _ups(a, b)
         if a.range.hi << a_up < b.range.lo << b_up:
             return self.constant(1, 0)
@@ -208,12 +217,17 @@ class CircuitBuilder:
 
     def select(self, bit: Signal, a: Signal, b: Signal, known: Range | None = None) -> Signal:
         """`a` where `bit` is 1, else `b`. `known`: a tighter interval than that of both, if there is one."""
+        a, b = self._lean(a, b), self._lean(b, a)
         a_up, b_up = _ups(a, b)
         frac = max(a.range.frac, b.range.frac)
         if bit.range.constant or a == b:
             return a if bit.range.lo else b
-        span = known or Range(
-            min(a.range.lo << a_up, b.range.lo << b_up), max(a.range.hi << a_up, b.range.hi << b_up), frac
+        span = (
+            _coarser(known, frac)
+            if known
+            else Range(
+                min(a.range.lo << a_up, b.range.lo << b_up), max(a.range.hi << a_up, b.range.hi << b_up), frac
+            )
         )
         if span.frac != frac:
             raise InternalError("a choice has the fraction bits of its operands")
@@ -287,6 +301,12 @@ class CircuitBuilder:
         nodes = tuple(renumbered(self._nodes[i], new) for i in order)
         ranges = tuple(self._ranges[i] for i in order)
         return Circuit(self._inputs, nodes, ranges, tuple(Signal(new[s.node], s.range) for s in outputs))
+
+
+def _coarser(known: Range, frac: int) -> Range:
+    """An interval of values with at most `frac` fraction bits in no more of them."""
+    down = max(known.frac - frac, 0)
+    return Range(-((-known.lo) >> down), known.hi >> down, known.frac - down)
 
 
 def _ups(a: Signal, b: Signal) -> tuple[int, int]:

@@ -96,7 +96,7 @@ def _quotient(builder: CircuitBuilder, part: Signal, whole: Signal, frac: int, h
         less = builder.add(twice, whole, subtract=True)
         rest = builder.select(short, twice, less, rest_span)
         quotient = builder.add(builder.rescaled(quotient, 1), _inverse(builder, short))
-    if quotient.range.hi > highest:
+    if quotient.range.hi << max(-quotient.range.frac, 0) > highest:
         quotient = builder.smaller(quotient, builder.constant(highest, 0))
     return builder.rescaled(quotient, -frac)
 
