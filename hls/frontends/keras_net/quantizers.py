@@ -24,6 +24,8 @@ QUANTIZERS = (
     "stochastic_ternary",
     "HGQ2's fixed-point quantizers",
 )
+#: Widest type of a quantizer.
+MAX_BITS = 32
 _POWERS = ("quantized_po2", "quantized_relu_po2")
 _SIGNS = ("binary", "ternary", "stochastic_binary", "stochastic_ternary")
 
@@ -89,8 +91,7 @@ def of_hgq(quantizer: Any, shape: tuple[int, ...], place: str) -> Quantizer | No
     types = []
     for keep, integer, frac in zip(*chosen, strict=True):
         width = max(int(keep) + int(integer) + int(frac), 0)
-        if width > MAX_WIDTH or (width and abs(int(frac)) > MAX_WIDTH):
-            raise refuse_quantizer(place, "fixed point", f"{width} bits, {int(frac)} of them fraction")
+        _check_width(place, "fixed point", width, int(frac) if width else 0)
         types.append(FixedPoint(bool(keep) and width > 0, width, int(frac) if width else 0))
     rounding = _named(Rounding, inner.round_mode.removeprefix("S_"), place)
     overflow = _named(Overflow, inner.overflow_mode, place)
@@ -98,6 +99,12 @@ def of_hgq(quantizer: Any, shape: tuple[int, ...], place: str) -> Quantizer | No
     if len(set(types)) == 1:
         return Fixed((types[0],), rounding, overflow, affine=affine)
     return Fixed(tuple(types), rounding, overflow, per_element=not per_channel, affine=affine)
+
+
+def _check_width(place: str, kind: str, width: int, frac: int) -> None:
+    if width > MAX_BITS or abs(frac) > MAX_WIDTH:
+        hint = f"use at most {MAX_BITS} bits"
+        raise refuse_quantizer(place, kind, f"{width} bits, {frac} of them fraction", hint)
 
 
 def _named(kinds: Any, text: str, place: str) -> Any:
@@ -119,6 +126,7 @@ def is_qkeras(quantizer: Any) -> bool:
 def of_qkeras(quantizer: Any, place: str) -> Quantizer:
     """A QKeras quantizer as an activation. Raises `UnsupportedLayerError` for one whose result is not fixed."""
     name = type(quantizer).__name__
+    _check_width(place, name, int(getattr(quantizer, "bits", 1)), 0)
     if name == "bernoulli":
         raise refuse_quantizer(place, name, "its result is drawn at random at inference too")
     if isinstance(getattr(quantizer, "alpha", None), str):

@@ -54,6 +54,12 @@ def test_a_network_that_saturates_with_a_type_for_every_channel_is_exact(
     assert any(len(c.types) > 1 for c in casts(model))
 
 
+def test_an_hdf5_file_of_keras_3_is_exact(build_keras: Build, tmp_path: Path) -> None:
+    path = tmp_path / "net.h5"
+    build_keras(overflow_mode="SAT").save(path)
+    exact(path)
+
+
 def test_names_of_the_source_are_used_and_checked(keras_file: Path) -> None:
     model = read_keras(keras_file, names={"conv1.iq": "pixels"}).model
     assert model.quantizers[0] == ("pixels", "input")
