@@ -22,8 +22,8 @@ from dwell.hls.rtl.folded.memory import Memory
 #: Most bits of the number of steps.
 MOST_BITS = 8
 
-#: Sums tried one by one to find the steps of a chain of nodes.
-_MOST_CODES = 1 << 16
+#: Sums tried one by one to find the steps of a chain of nodes; all channels of them together.
+_MOST_CODES, _MOST_TRIED = 1 << 16, 1 << 22
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def plan_steps(
     if len(nodes) == 1 and isinstance(nodes[0], Table):
         found = _of_table(nodes[0], unit, tensors[nodes[0].inputs[0]].type.frac)
         most = nodes[0].breaks.shape[1] if any_weights else max(len(b) for b, _ in found)
-    elif any_weights or source.hi - source.lo >= _MOST_CODES:
+    elif any_weights or not _few(source, count):
         return None
     else:
         found = _by_trial(unit, nodes, tensors)
@@ -111,6 +111,12 @@ def plan_steps(
         tuple(tuple(row) for row, _ in whole), tuple(tuple(row) for row in levels), result,
         shared=not any_weights and len(set(map(tuple, levels))) == 1 and count > 0,
     )  # fmt: skip
+
+
+def _few(source: Range, channels: int) -> bool:
+    """Whether every sum of every channel can be tried."""
+    codes = source.hi - source.lo + 1
+    return codes <= _MOST_CODES and codes * channels <= _MOST_TRIED
 
 
 Steps = tuple[list[int], list[int]]
