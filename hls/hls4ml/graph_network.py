@@ -63,6 +63,8 @@ def network_of(graph: Any) -> QuantizedNetwork:
     if hasattr(config.get("KerasModel"), "predict"):
         door = KerasHere("keras", "", "", "", config["KerasModel"])
         return QuantizedNetwork(Path(name), door, kind, (), None)
+    if isinstance(config.get("KerasModel"), str | Path):
+        return network_from_file(Path(config["KerasModel"]), kind)
     if config.get("OnnxModel") is not None:
         return network_from_file(_onnx_file(graph, config["OnnxModel"], name), kind)
     if config.get("PytorchModel") is not None:

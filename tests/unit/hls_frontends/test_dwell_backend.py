@@ -199,6 +199,23 @@ def test_strategy_and_reuse_choose_the_style(
     assert [options.reuse_of(name) for name in convolutions] == wanted
 
 
+def test_a_configuration_as_a_dict(network: Any, tmp_path: Path) -> None:
+    import hls4ml
+
+    config = hls4ml.converters.create_config(
+        output_dir=str(tmp_path / "out"), backend="Dwell", io_type="io_stream", clock_period=8
+    )
+    config |= {
+        "KerasModel": network,
+        "HLSConfig": {"Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1}},
+    }
+    made = hls4ml.converters.convert_from_config(config)
+    made.compile()
+    x = np.random.default_rng(2).random((3, SIDE, SIDE, 1)).astype(np.float32)
+    assert np.array_equal(made.predict(x).reshape(3, 4, 4, 1), network.predict(x, verbose=0))
+    assert Design.load(tmp_path / "out").clock_mhz == 125.0
+
+
 def test_an_unknown_strategy_is_refused(graph: Any) -> None:
     from hls4ml.model.graph import HLSConfig
 
