@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dwell.errors import UnsupportedLayerError, VerificationError
 from dwell.hls.frontends.network import network_from_file
 from dwell.hls.gate import climb
 from dwell.hls.qmodel import FixedPoint, QModel, Table
@@ -194,11 +195,18 @@ def test_every_code_of_the_other_layers_is_kerass(make: Make, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [residual, pooling, tables, recurrent("QGRU")])
+@pytest.mark.parametrize("make", [residual, tables, recurrent("QGRU")])
 @pytest.mark.parametrize("overflow", ["WRAP", "SAT_SYM"])
 @pytest.mark.parametrize("rounding", ["TRN", "RND_CONV"])
 def test_all_roundings_and_overflows(make: Make, overflow: str, rounding: str, tmp_path: Path) -> None:
     exact(tmp_path, make, overflow_mode=overflow, round_mode=rounding, heterogeneous_axis=())
+
+
+@pytest.mark.slow
+def test_a_wide_mean_is_exact_where_it_saturates_and_refused_where_it_wraps(tmp_path: Path) -> None:
+    exact(tmp_path, pooling, overflow_mode="SAT_SYM", round_mode="RND_CONV", heterogeneous_axis=())
+    with pytest.raises(UnsupportedLayerError, match="QGlobalAveragePooling2D.*both rises and falls"):
+        exact(tmp_path, pooling, overflow_mode="WRAP", round_mode="TRN", heterogeneous_axis=())
 
 
 @pytest.mark.slow
@@ -212,8 +220,6 @@ def test_a_type_for_every_element(tmp_path: Path) -> None:
 def test_a_wrong_table_is_found(tmp_path: Path) -> None:
     """One break of one table moved by one code: rung 2 fails there."""
     from dataclasses import replace
-
-    from dwell.errors import VerificationError
 
     path = tmp_path / "net.keras"
     trained(tables, **PLAIN).save(path)
