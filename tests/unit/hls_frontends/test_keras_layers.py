@@ -205,7 +205,7 @@ def test_all_roundings_and_overflows(make: Make, overflow: str, rounding: str, t
 @pytest.mark.slow
 def test_a_wide_mean_is_exact_where_it_saturates_and_refused_where_it_wraps(tmp_path: Path) -> None:
     exact(tmp_path, pooling, overflow_mode="SAT_SYM", round_mode="RND_CONV", heterogeneous_axis=())
-    with pytest.raises(UnsupportedLayerError, match="QGlobalAveragePooling2D.*both rises and falls"):
+    with pytest.raises(UnsupportedLayerError, match=r"QGlobalAveragePooling2D.*both rises and falls"):
         exact(tmp_path, pooling, overflow_mode="WRAP", round_mode="TRN", heterogeneous_axis=())
 
 
