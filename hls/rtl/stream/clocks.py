@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import ceil
 
 from dwell.errors import InternalError
@@ -116,19 +117,25 @@ class _Log:
             raise InternalError(f"the stream stands still after {self.gone} beats out and {self.taken} in")
 
     @property
+    def whole(self) -> int:
+        """Frames that went through to the end. The last results may go before a last beat that none of them needs."""
+        return min(len(self.last_in), len(self.last_out))
+
+    @property
     def steady(self) -> bool:
         """Whether the last frames came and went at one interval: nothing piles up between the ends."""
-        if len(self.last_out) < _LEAST:
+        if self.whole < _LEAST:
             return False
-        came = [b - a for a, b in zip(self.last_in, self.last_in[1:], strict=False)][: len(self.last_out) - 1]
-        went = [b - a for a, b in zip(self.last_out, self.last_out[1:], strict=False)]
+        came, went = (
+            [b - a for a, b in pairwise(ends[: self.whole])] for ends in (self.last_in, self.last_out)
+        )
         return came[-1] == came[-2] == went[-1] == went[-2]
 
     def timing(self, high: Mapping[str, int]) -> Timing:
         """What was seen of the frames that went through to the end."""
-        whole = len(self.last_out)
+        whole = self.whole
         starts, ends = tuple(self.first_in[: whole + 1]), tuple(self.last_in[:whole])
-        return Timing(starts, ends, tuple(self.last_out), self.steady, high)
+        return Timing(starts, ends, tuple(self.last_out[:whole]), self.steady, high)
 
 
 def follow(plan: Plan, frames: int | None = None) -> Timing:
@@ -146,7 +153,7 @@ def follow(plan: Plan, frames: int | None = None) -> Timing:
     log = _Log(plan.links[entry.o[0]].beats, plan.links[plan.result].beats)
     backwards = list(reversed(parts))
     wires.ready[plan.result] = True
-    while len(log.last_out) < frames and not log.steady:
+    while log.whole < frames and not log.steady:
         for part in parts:
             part.give()
         for part in backwards:

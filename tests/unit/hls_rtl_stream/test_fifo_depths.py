@@ -113,3 +113,11 @@ def test_one_place_less_is_slower(name: str) -> None:
     deepest = max(f.depth for f in found)
     slower = follow(with_depths(plan, [min(f.depth, deepest - 1) for f in found]))
     assert slower.last_in[2] > timing.last_in[2]
+
+
+def test_results_that_need_no_last_beats_go_before_them() -> None:
+    """A stride that leaves the last rows unread: the frame's results are out before the frame is in."""
+    net = Net((6, 8, 1))
+    model = net.finish(net.cast("q", net.conv("c", net.at, 1, (1, 1), (0, 0, 0, 0), stride=(4, 1))))
+    _, pace = sized(lower_stream(model, RtlOptions()))
+    assert pace.exact and pace.latency < 0 and pace.frame_cycles == 48
