@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dwell.errors import DwellError, ToolFailedError, VerificationError
 from dwell.sim.bench.plan import Plan, make_plans
+from dwell.sim.bench.reload import ReloadPlan, plan_reload
 from dwell.sim.bench.run import (
     Outcome,
     Simulator,
@@ -33,6 +34,7 @@ ICARUS_CLOCKS = 800
 _log = logging.getLogger("dwell.simulate")
 
 Progress = Callable[[float, str], None]
+AnyPlan = Plan | ReloadPlan
 
 
 def _quiet(fraction: float, text: str) -> None:
@@ -49,6 +51,7 @@ class _Played:
     clocks: int
     seconds: float
     junit: Path
+    reload: str
 
 
 def climb_bench(
@@ -86,20 +89,26 @@ def climb_bench(
                 def say(fraction: float, text: str, at: int = index, label: str = simulator.label) -> None:
                     progress((at + fraction) / len(chosen), f"{label}: {text}")
 
-                clocks = ICARUS_CLOCKS if simulator.name == "icarus" else None
-                plans = make_plans(dut, frames, stalls=stalls, most_clocks=clocks)
                 folder = working / simulator.name
                 junit[simulator.name] = folder / "junit.xml"
-                played[simulator.name] = _play(dut, simulator, plans, folder, out, seed, say)
+                played[simulator.name] = _play(dut, simulator, frames, stalls, folder, out, seed, say)
         finally:
             merge_junit({key: path for key, path in junit.items() if path.is_file()}, out / "junit.xml")
     return _result(played, missing, stalls, seed)
 
 
 def _play(
-    dut: Dut, simulator: Simulator, plans: Sequence[Plan], folder: Path, out: Path, seed: int, say: Progress
+    dut: Dut,
+    simulator: Simulator,
+    frames: Sequence[Frame],
+    stalls: bool,
+    folder: Path,
+    out: Path,
+    seed: int,
+    say: Progress,
 ) -> _Played:
     by = f"cocotb on {simulator.label}"
+    plans, reload = _plans(dut, simulator, frames, stalls, seed)
     say(0.05, "building")
     build = build_bench(dut, simulator)
     say(0.5, "running")
@@ -108,17 +117,31 @@ def _play(
     seconds = time.perf_counter() - start
     try:
         windows = _check(dut, plans, outcome, by)
-        timing = measure(plans[0].segments[0][0], outcome.records["full_speed"])
+        timing = measure(plans[0].work, outcome.records["full_speed"])
         require_timing(dut, timing, by=by)
     except VerificationError as error:
         say(0.8, "keeping the waves of the failure")
         error.hint = _keep_waves(dut, simulator, plans, outcome, folder, out, seed)
         raise
     clocks = sum(record.clocks for record in outcome.records.values())
-    return _Played(simulator.label, windows, timing, clocks, seconds, outcome.junit)
+    return _Played(simulator.label, windows, timing, clocks, seconds, outcome.junit, reload)
 
 
-def _check(dut: Dut, plans: Sequence[Plan], outcome: Outcome, by: str) -> dict[str, int]:
+def _plans(
+    dut: Dut, simulator: Simulator, frames: Sequence[Frame], stalls: bool, seed: int
+) -> tuple[list[AnyPlan], str]:
+    """The phases for a simulator, and why weights are not reloaded, if they are not."""
+    quick = simulator.name != "icarus"
+    plans: list[AnyPlan] = [
+        *make_plans(dut, frames, stalls=stalls, most_clocks=None if quick else ICARUS_CLOCKS)
+    ]
+    reload = plan_reload(dut, frames, seed) if quick else "not on Icarus"
+    if isinstance(reload, str):
+        return plans, reload
+    return [*plans, reload], ""
+
+
+def _check(dut: Dut, plans: Sequence[AnyPlan], outcome: Outcome, by: str) -> dict[str, int]:
     """Decisions compared by phase; raises `VerificationError` at the first phase that is not right.
 
     The bench has compared inside the simulator; here the records are compared again, and a test that did
@@ -135,7 +158,7 @@ def _check(dut: Dut, plans: Sequence[Plan], outcome: Outcome, by: str) -> dict[s
                     f"{dut.name} in {where}: {failure}", first_mismatch={"phase": name, "fault": failure}
                 )
             raise ToolFailedError(by, log=outcome.junit, tail=f"the test {name} left no record")
-        found = plan.compare(record.beats)
+        found = plan.compare(record)
         if found.mismatches or failure:
             raise mismatch_error(dut, found, by=where, fault=failure if _is_fault(failure) else "")
         if name not in outcome.passed:
@@ -154,7 +177,7 @@ def _is_fault(failure: str) -> bool:
 def _keep_waves(
     dut: Dut,
     simulator: Simulator,
-    plans: Sequence[Plan],
+    plans: Sequence[AnyPlan],
     outcome: Outcome,
     folder: Path,
     out: Path,
@@ -186,6 +209,7 @@ def _result(played: Mapping[str, _Played], missing: Sequence[str], stalls: bool,
         "stalls": stalls,
         "seed": seed,
         "not_installed": list(missing),
+        **({"not_reloaded": first.reload} if first.reload else {}),
         "junit": "junit.xml",
     }
     return RungResult(

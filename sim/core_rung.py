@@ -17,7 +17,7 @@ STALL_WINDOWS = 100_000
 STALL_CLOCKS = 5_000_000
 """Clocks at full speed of what is run again so, at most."""
 
-TIMED_FRAMES = 8
+TIMED_FRAMES = 32
 """Frames of one size that are sent at least, the given ones again if need be: latency and interval settle."""
 
 _PAUSES = Pauses(gap_percent=30, stall_percent=30)
@@ -82,7 +82,8 @@ def climb_core(
 
 def _enough(dut: Dut, frames: Sequence[Frame]) -> Sequence[Frame]:
     """The frames, and of one size so many times that buffers fill and the interval shows."""
-    return frames if dut.any_size else [*frames] * -(-TIMED_FRAMES // len(frames))
+    least = TIMED_FRAMES if dut.frame_clocks(dut.input.shape) * TIMED_FRAMES < STALL_CLOCKS else 8
+    return frames if dut.any_size else [*frames] * -(-least // len(frames))
 
 
 def _run_options(work: Workload, expected: Beats, seed: int, pauses: Pauses | None = None) -> RunOptions:

@@ -37,7 +37,10 @@ class Port:
 
 @dataclass(frozen=True)
 class Dut:
-    """The design under test. Latency and intervals are what design.json promises, in clocks."""
+    """The design under test. Latency and intervals are what design.json promises, in clocks.
+
+    `weights` says what can be written over AXI4-Lite, by `dwell.hls.reload` and `design`.
+    """
 
     name: str
     top: str
@@ -53,6 +56,7 @@ class Dut:
     latency_exact: bool = True
     frame_cycles: int = 0
     weights: Mapping[str, Any] | None = None
+    design: Design | None = None
 
     @property
     def any_size(self) -> bool:
@@ -102,6 +106,7 @@ def load_dut(directory: Path, *, allow_edited: bool = False) -> Dut:
         latency_exact=design.latency_exact,
         frame_cycles=design.frame_cycles,
         weights=design.weights,
+        design=design,
     )
 
 

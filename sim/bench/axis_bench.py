@@ -11,6 +11,7 @@ import logging
 import os
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,15 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
-from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
+from cocotbext.axi import (
+    AxiLiteBus,
+    AxiLiteMaster,
+    AxiResp,
+    AxiStreamBus,
+    AxiStreamFrame,
+    AxiStreamSink,
+    AxiStreamSource,
+)
 
 from dwell.sim.bench.recorder import QUIET_CLOCKS, Recorder
 
@@ -48,6 +57,14 @@ class Bench:
         lanes: dict[str, Any] = {"reset_active_level": False, "byte_lanes": 1}
         self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.aclk, dut.aresetn, **lanes)
         self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.aclk, dut.aresetn, **lanes)
+        # A design whose weights are fixed has no such port.
+        self.weights = None
+        if hasattr(dut, "s_axil_awvalid"):
+            bus = AxiLiteBus.from_prefix(dut, "s_axil")
+            self.weights = AxiLiteMaster(bus, dut.aclk, dut.aresetn, reset_active_level=False)
+            for channel in (self.weights.write_if, self.weights.read_if):
+                channel.log.setLevel(logging.ERROR)
+        self.marks: list[int] = []
         for end in (self.source, self.sink):
             end.log.setLevel(logging.ERROR)
 
@@ -92,7 +109,9 @@ class Bench:
                 await self.edge
                 self.recorder.sample()
         finally:
-            np.savez(self.folder / f"record_{self.name}.npz", **self.recorder.arrays(self.out_bytes))
+            record = self.recorder.arrays(self.out_bytes)
+            marks = np.array(self.marks, dtype=np.uint32)
+            np.savez(self.folder / f"record_{self.name}.npz", marks=marks, **record)
 
     def check(self) -> None:
         """Compare what came out with what was expected, in the recorder and in cocotbext-axi's sink."""
@@ -106,6 +125,39 @@ class Bench:
         while not self.sink.empty():
             sunk += list(self.sink.recv_nowait(compact=False).tdata)
         assert sunk == expected, f"the sink got {len(sunk)} beats that are not those expected"
+
+    async def reload(self) -> None:
+        """Bring new weights in and choose them, each time after so many beats; notes when that was asked, and done."""
+        for swap in json.loads(str(self.phase["swaps"])):
+            while len(self.recorder.in_clocks) < swap["after"]:
+                await self.edge
+            await self._write(swap["refused"], 0, AxiResp.SLVERR)
+            for address, word in swap["writes"]:
+                await self._write(address, word)
+            self.marks.append(self.recorder.clock)
+            await self._write(*swap["control"])
+            self.marks.append(self.recorder.clock)
+            # Frames of the network before are still inside: their bank is free when they are out.
+            for _ in range(2 * self.settle):
+                await self.edge
+
+    async def _write(self, address: int, word: int, wanted: AxiResp = AxiResp.OKAY) -> None:
+        assert self.weights is not None, "the design has no port for its weights"
+        answer = await self.weights.write(address, word.to_bytes(4, "little"))
+        got = answer.resp
+        assert got == wanted, f"the write of {word:#x} to {address:#x} was answered {got!r}, not {wanted!r}"
+
+    def check_swaps(self) -> None:
+        """Each frame's results are wholly those of one network, and no later frame's of an earlier network."""
+        networks = [self.phase["out_data"], *self.phase["others"]]
+        got = self.recorder.arrays(self.out_bytes)["data"]
+        starts, now = self.phase["result_starts"].tolist(), 0
+        assert len(got) == starts[-1], f"expected {starts[-1]} decisions, got {len(got)}"
+        for frame, (start, stop) in enumerate(pairwise(starts)):
+            while now < len(networks) and (networks[now][start:stop] != got[start:stop]).any():
+                now += 1
+            assert now < len(networks), f"frame {frame} is of no network, or of one that was swapped out"
+        assert now == len(networks) - 1, f"the last frame is of network {now} of {len(networks)}"
 
 
 def pauses(source: random.Random, percent: int) -> Iterator[bool]:
@@ -186,3 +238,15 @@ async def frame_cut_short(dut: Any) -> None:
     They are those of the decisions so far where frames are of any size, else those of the frame with zeros.
     """
     await play(dut, "frame_cut_short", gaps=20, stalls=20)
+
+
+@cocotb.test()
+async def reload_under_load(dut: Any) -> None:
+    """Weights are written and swapped, twice, while frames stream at full speed."""
+    bench = Bench(dut, "reload_under_load")
+    await bench.reset()
+    bench.send()
+    writing = cocotb.start_soon(bench.reload())
+    await bench.receive()
+    await writing
+    bench.check_swaps()

@@ -16,10 +16,8 @@ TEST_MODULE = "dwell.sim.bench.axis_bench"
 
 # The runner makes every signal of the design readable and writable, which costs most of the speed. The
 # outside is all that the bench looks at.
-_PORTS = "`verilator_config\n" + "".join(
-    f'public_flat_rw -module "{{top}}" -var "{name}"\n'
-    for name in ("aclk", "aresetn", "s_axis_*", "m_axis_*")
-)
+_PORTS = ("aclk", "aresetn", "s_axis_*", "m_axis_*")
+_WEIGHT_PORTS = ("s_axil_*",)
 _VERILATOR_ARGS = (
     "--no-public-flat-rw", "--no-timing", "-O3", "--x-assign", "fast", "--x-initial", "unique", "-Wno-fatal",
 )  # fmt: skip
@@ -35,7 +33,9 @@ def build(job: dict[str, Any]) -> None:
     arguments: list[str] = []
     if job["simulator"] == "verilator":
         ports = folder / "ports.vlt"
-        ports.write_text(_PORTS.format(top=job["top"]))
+        names = [*_PORTS, *(_WEIGHT_PORTS if job["weights"] else ())]
+        lines = [f'public_flat_rw -module "{job["top"]}" -var "{name}"\n' for name in names]
+        ports.write_text("".join(["`verilator_config\n", *lines]))
         sources.insert(0, VerilatorControlFile(ports))
         arguments = [*_VERILATOR_ARGS, *(["--trace-fst"] if job["waves"] and job["fst"] else [])]
     get_runner(job["simulator"]).build(

@@ -12,15 +12,18 @@ from dwell.sim.compare import Comparison, compare
 from dwell.sim.dut import Dut
 from dwell.sim.packing import joined
 from dwell.sim.vectors import ordinary_frames
-from dwell.sim.verilated import Beats
+from dwell.sim.verilated import Beats, CoreRun
 from dwell.sim.verilated.run import LAST
 from dwell.sim.workload import Frame, Workload
 
 PAUSED_CLOCKS = 6_000
 """Clocks at full speed of a phase with pauses, about: it takes several times as many."""
 
-TIMED_FRAMES = 6
-"""Frames of one size that a phase sends at least: latency and interval settle."""
+TIMED_FRAMES = 24
+"""Frames of one size that the phase at full speed sends at least: buffers fill, latency and interval settle."""
+
+LEAST_FRAMES = 4
+"""Frames of one size that any phase sends at least."""
 
 SPEED_CLOCKS = 8_000
 """Clocks at full speed of made-up frames of one size, for each frame asked for."""
@@ -35,8 +38,14 @@ class Plan:
     phase: Phase
     segments: tuple[tuple[Workload, Beats], ...]
 
-    def compare(self, got: Beats) -> Comparison:
+    @property
+    def work(self) -> Workload:
+        """The first segment's workload."""
+        return self.segments[0][0]
+
+    def compare(self, record: CoreRun) -> Comparison:
         """Compare all segments; the first mismatch is that of the first segment that has one."""
+        got = record.beats
         compared, mismatches, first, start = 0, 0, None, 0
         for work, expected in self.segments:
             stop = start + len(expected)
@@ -56,8 +65,9 @@ def make_plans(
 
     `most_clocks` shortens all of them.
     """
-    whole = Workload(dut, _shortened(dut, frames, most_clocks))
-    part = Workload(dut, _shortened(dut, frames, min(PAUSED_CLOCKS, (most_clocks or 2 * PAUSED_CLOCKS) // 2)))
+    whole = Workload(dut, _shortened(dut, frames, most_clocks, TIMED_FRAMES))
+    less = min(PAUSED_CLOCKS, (most_clocks or 2 * PAUSED_CLOCKS) // 2)
+    part = Workload(dut, _shortened(dut, frames, less, LEAST_FRAMES))
     expected = part.expected_beats(part.golden())
     plans = [_plan("full_speed", whole, whole.expected_beats(whole.golden()))]
     if stalls:
@@ -119,17 +129,16 @@ def _cut(beats: Beats, start: int, stop: int) -> Beats:
     return Beats(beats.data[start:stop], beats.flags[start:stop])
 
 
-def _shortened(dut: Dut, frames: Sequence[Frame], most_clocks: int | None) -> list[Frame]:
+def _shortened(dut: Dut, frames: Sequence[Frame], most_clocks: int | None, least: int) -> list[Frame]:
     """The first frames with at most about `most_clocks` clocks in all.
 
-    Of any size, the last one is cropped; of one size, there are `TIMED_FRAMES` at least, some repeated if
-    need be.
+    Of any size, the last one is cropped; of one size, there are `least` of them, some repeated if need be.
     """
     if not dut.any_size:
         each = dut.frame_clocks(dut.input.shape)
         count = len(frames) if most_clocks is None else min(len(frames), most_clocks // each)
-        repeated = [*frames] * -(-TIMED_FRAMES // len(frames))
-        return repeated[: max(TIMED_FRAMES, count)]
+        repeated = [*frames] * -(-least // len(frames))
+        return repeated[: max(least, count)]
     if most_clocks is None:
         return list(frames)
     kept: list[Frame] = []
@@ -153,7 +162,7 @@ def bench_frames(dut: Dut, count: int, seed: int) -> list[Frame]:
     shape = dut.input.shape
     if not dut.any_size:
         most = count * min(200, SPEED_CLOCKS // dut.frame_clocks(shape))
-        return ordinary_frames(dut, [shape] * max(TIMED_FRAMES, most), rng)
+        return ordinary_frames(dut, [shape] * max(LEAST_FRAMES, most), rng)
     (kh, kw), channels = dut.window, shape[-1]
     middling = (kh + 21, min(kw + 37, dut.max_width), channels)
     sizes = [

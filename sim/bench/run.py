@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,24 @@ class Simulator:
 
 
 @dataclass(frozen=True)
+class Swap:
+    """New weights: once `after` beats were taken, write (address, word) each, then `control`.
+
+    `refused` is an address of the bank in use then: a write to it has to be refused.
+    """
+
+    after: int
+    writes: tuple[tuple[int, int], ...]
+    control: tuple[int, int]
+    refused: int
+
+
+@dataclass(frozen=True)
 class Phase:
     """Beats to send and beats to expect, in about `clocks` clocks at full speed.
 
-    `cut` is after how many beats the reset comes, where one does.
+    `cut` is after how many beats the reset comes, where one does. With `swaps`, `others` are the beats that
+    the networks after the first would give, and `result_starts` where each frame's results begin, and the end.
     """
 
     name: str
@@ -51,6 +65,9 @@ class Phase:
     expected: Beats
     clocks: int
     cut: int = 0
+    swaps: tuple[Swap, ...] = ()
+    others: tuple[Beats, ...] = ()
+    result_starts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,7 @@ def build_bench(dut: Dut, simulator: Simulator, *, waves: bool = False) -> Path:
             "build_dir": str(directory),
             "waves": waves,
             "fst": _fst_headers(),
+            "weights": bool(dut.weights),
         }
         log = directory / "build.log"
         path = directory / "job.json"
@@ -145,6 +163,9 @@ def run_bench(
             out_data=phase.expected.data,
             out_flags=phase.expected.flags,
             cut=np.int64(phase.cut),
+            swaps=np.array(json.dumps([asdict(swap) for swap in phase.swaps])),
+            others=np.array([beats.data for beats in phase.others], dtype=np.uint8),
+            result_starts=np.array(phase.result_starts, dtype=np.int64),
         )
     junit, log, path = folder / "junit.xml", folder / "bench.log", folder / "job.json"
     job: dict[str, Any] = {
@@ -252,7 +273,9 @@ def _read_records(folder: Path, phases: Sequence[Phase]) -> dict[str, CoreRun]:
         with np.load(path) as found:
             clocks = int(max([0, *found["in_clocks"][-1:].tolist(), *found["out_clocks"][-1:].tolist()])) + 1
             beats = Beats(found["data"], found["flags"])
-            records[phase.name] = CoreRun(beats, found["in_clocks"], found["out_clocks"], clocks, 0.0, "", 0)
+            records[phase.name] = CoreRun(
+                beats, found["in_clocks"], found["out_clocks"], clocks, 0.0, "", 0, found["marks"]
+            )
     return records
 
 

@@ -100,7 +100,9 @@ def _compile(
     slow = sorted(work.glob("Vdut*__Slow.cpp"))
     fast = [path for path in sorted(work.glob("Vdut*.cpp")) if path not in slow]
     units = {"setup": (slow, "-O0")}
-    for index, group in enumerate(_gather([*fast, work / "driver.cpp"])):
+    # The headers, not the code, dominate small files; without optimisation they do in larger ones too.
+    limit = 150_000 if level != "-O0" else 1_000_000
+    for index, group in enumerate(_gather([*fast, work / "driver.cpp"], limit)):
         units[f"model{index}"] = (group, level)
     rules = []
     for name, (group, optimised) in units.items():
@@ -113,8 +115,8 @@ def _compile(
     _make(compiler, verilator, work, log)
 
 
-def _gather(paths: Sequence[Path], limit_bytes: int = 150_000) -> list[list[Path]]:
-    """Neighbouring files in groups of about `limit_bytes`: the headers, not the code, dominate small ones."""
+def _gather(paths: Sequence[Path], limit_bytes: int) -> list[list[Path]]:
+    """Neighbouring files in groups of about `limit_bytes`."""
     groups: list[list[Path]] = [[]]
     size = 0
     for path in paths:
@@ -173,5 +175,12 @@ def _run(tool: str, argv: Sequence[str], log: Path, work: Path, verilator: Veril
     if done.status == 0:
         return
     kept = keep_log(log)
-    tail = log_tail(kept) + (f"\nstopped after {BUILD_LIMIT_S:.0f} s" if done.timed_out else "")
+    tail = _errors(kept) + (f"\nstopped after {BUILD_LIMIT_S:.0f} s" if done.timed_out else "")
     raise ToolFailedError(tool, log=kept, tail=tail)
+
+
+def _errors(log: Path) -> str:
+    """What a log says went wrong: Verilator's errors, which warnings may drown, or else its end."""
+    lines = log.read_text(errors="replace").splitlines()
+    errors = [line for line in lines if line.startswith("%Error")]
+    return "\n".join(errors[:10]) or log_tail(log)

