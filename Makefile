@@ -9,7 +9,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-fast test-all lint bench clean
+.PHONY: help install demo test test-fast test-all support-matrix lint bench clean
 
 help:
 	@printf '%s\n' \
@@ -17,6 +17,7 @@ help:
 	  'make test       all tests but the slow ones' \
 	  'make test-fast  the quick subset, under two minutes' \
 	  'make test-all   every test' \
+	  'make support-matrix  which layer goes exactly through which style, found anew' \
 	  'make lint       ruff, and mypy on the built wheel' \
 	  'make bench      the figures, measured' \
 	  'make clean      remove what builds and tests leave; environments stay'
@@ -55,6 +56,12 @@ test-fast: install
 
 test-all: install
 	$(BUILD_PY) -m pytest -n $(JOBS) --junitxml=build/junit.xml
+
+# The tests also fail where the page says something else, which is no reason not to write it; the script ends with 1
+# if a layer is wrong.
+support-matrix: install
+	-$(BUILD_PY) -m pytest tests/rtl/test_layer_matrix.py -k exact_or_refused -n $(JOBS)
+	$(BUILD_PY) bench/support_matrix.py
 
 # Mypy cannot follow the mapping of folders to packages: it reads the wheel, unpacked.
 lint: install

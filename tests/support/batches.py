@@ -9,11 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from dwell.errors import ToolFailedError
 from dwell.sim.dut import Dut
 from dwell.sim.verilated import Beats, CoreRun, RunOptions, VerilatedCore, build_core
 
 #: Compiled so, twenty small networks are there in seconds; they run at some 100,000 clocks a second.
 LEVEL = "-O0"
+
+#: Verilog in one simulator, in bytes: Verilator's time and memory grow faster than that.
+MOST_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,33 @@ class BatchedCore:
         run = self.driver.run(sent, replace(options, out_bytes=self.out_bytes), progress=progress)
         got = Beats(run.beats.data[:, : options.out_bytes], run.beats.flags)
         return replace(run, beats=got, in_clocks=run.in_clocks[1:])
+
+
+def build_batches(duts: Sequence[Dut], folder: Path) -> list[BatchedCore | ToolFailedError]:
+    """As few simulators as sense allows for all `duts`, whose tops have names of their own.
+
+    In the place of a design that no simulator can be built of is the error that says so.
+    """
+    groups: list[list[Dut]] = [[]]
+    size = 0
+    for dut in duts:
+        here = sum(source.stat().st_size for source in dut.sources)
+        if groups[-1] and size + here > MOST_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(dut)
+        size += here
+    return [core for group in groups if group for core in _built(group, folder)]
+
+
+def _built(duts: Sequence[Dut], folder: Path) -> Sequence[BatchedCore | ToolFailedError]:
+    try:
+        return build_batch(duts, folder / f"from_{duts[0].name}_{len(duts)}")
+    except ToolFailedError as error:
+        if len(duts) == 1:
+            return [error]
+    middle = len(duts) // 2
+    return [*_built(duts[:middle], folder), *_built(duts[middle:], folder)]
 
 
 def build_batch(duts: Sequence[Dut], folder: Path) -> list[BatchedCore]:
