@@ -96,7 +96,7 @@ def read_onnx(path: Path) -> OnnxGraph:
             )
     if model.graph.sparse_initializer:
         raise _bad(path, "it holds sparse initializers", "export it with dense weights")
-    constants = {t.name: _constant(path, t.name, t) for t in model.graph.initializer}
+    constants = {str(t.name): _constant(path, str(t.name), t) for t in model.graph.initializer}
     nodes: list[OnnxNode] = []
     for proto in model.graph.node:
         node = _node(path, proto)
@@ -186,15 +186,16 @@ def _node(path: Path, proto: Any) -> OnnxNode:
 
     attributes: dict[str, Attribute] = {}
     for item in proto.attribute:
+        name = str(item.name)  # bytes, where it is not UTF-8
         if item.type in (AttributeProto.INT, AttributeProto.FLOAT):
-            attributes[item.name] = helper.get_attribute_value(item)
+            attributes[name] = helper.get_attribute_value(item)
         elif item.type == AttributeProto.STRING:
-            attributes[item.name] = item.s.decode("utf-8", "replace")
+            attributes[name] = item.s.decode("utf-8", "replace")
         elif item.type in (AttributeProto.INTS, AttributeProto.FLOATS):
-            attributes[item.name] = tuple(helper.get_attribute_value(item))
+            attributes[name] = tuple(helper.get_attribute_value(item))
         elif not (item.type == AttributeProto.TENSOR and proto.op_type == "Constant"):
             # Kept by name, so that a whitelist of attributes refuses it.
-            attributes[item.name] = f"an attribute of type {item.type}"
+            attributes[name] = f"an attribute of type {item.type}"
     if not proto.output or not all(proto.output):
         raise _bad(path, f"the node {proto.name!r} has no output", "export the network again")
     return OnnxNode(
@@ -209,7 +210,7 @@ def _node(path: Path, proto: Any) -> OnnxNode:
 
 
 def _entry(path: Path, graph: Any, constants: Mapping[str, Array]) -> tuple[str, tuple[int, ...]]:
-    entries = [value for value in graph.input if value.name not in constants]
+    entries = [value for value in graph.input if str(value.name) not in constants]
     if len(entries) != 1:
         names = ", ".join(repr(str(value.name)) for value in entries) or "none"
         hint = "one input is expected, every other tensor needs its initializer: export the network again"

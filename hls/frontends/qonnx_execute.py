@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dwell.errors import ConfigError
 from dwell.hls.frontends.hush import hushed
 from dwell.hls.frontends.onnx_file import Array, OnnxNode, read_onnx
 from dwell.hls.frontends.qonnx.kernels import Kernel
@@ -50,7 +51,15 @@ def execute_qonnx(
 
 
 def _run(node: OnnxNode, kernel: Kernel, values: Mapping[str, Array]) -> dict[str, Array]:
-    made = kernel([values[name] if name else None for name in node.inputs])
+    try:
+        made = kernel([values[name] if name else None for name in node.inputs])
+    except Exception as error:  # onnxruntime's errors have no common base
+        what = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise ConfigError(
+            f"{node.label!r} ({node.op}) cannot be executed: {what}",
+            hint="the file is no valid network of its ONNX version: see what onnx.checker says, and export it again",
+            place=node.label,
+        ) from error
     return dict(zip(node.outputs, made, strict=True))
 
 
@@ -60,8 +69,10 @@ def _last(axes: int) -> Order:
 
 
 def _from_file(value: Array, order: Order) -> Floats:
-    if value.ndim != len(order) + 1:  # an index of each frame, without an axis of its own
-        return np.asarray(value.reshape(-1), dtype=np.float32)
+    if value.ndim == len(order):  # the axis of frames was squeezed away
+        value = value[None]
+    if value.ndim != len(order) + 1:
+        return np.asarray(value[0], dtype=np.float32)  # of another shape than the reader's: rung 2 says so
     return np.asarray(value[0].transpose([axis - 1 for axis in order]), dtype=np.float32)
 
 

@@ -29,6 +29,9 @@ MAX_INPUT_BITS = 32
 #: Constants that no quantizer has made are taken as weights where they need no more bits.
 _CONSTANT_BITS = 16
 
+#: Longest stride, dilation, window or padding.
+MOST_PIXELS = 1 << 16
+
 _WEIGHTS_HINT = "give the layer a weight quantizer"
 
 
@@ -236,7 +239,8 @@ def window(walk: Walk, node: OnnxNode, source: Signal, size: tuple[int, ...]) ->
         refuse(node, "kernel_shape is not that of the weights", "export the network again")
     strides, dilations = integers(node, "strides", (1,) * dims), integers(node, "dilations", (1,) * dims)
     pads = list(integers(node, "pads", (0,) * (2 * dims)))
-    if min(*strides, *dilations, *size) < 1 or min(pads) < 0:
+    numbers = (*strides, *dilations, *size)
+    if min(numbers) < 1 or min(pads) < 0 or max(*numbers, *pads) > MOST_PIXELS:
         refuse(
             node,
             f"window {size}, strides {strides}, dilations {dilations}, pads {pads}",

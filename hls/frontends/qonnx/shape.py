@@ -86,7 +86,7 @@ def _axes(walk: Walk, node: OnnxNode, rank: int) -> list[int] | None:
     found = node.attributes.get("axes")
     if found is None:
         given = walk.optional(node, 1, "its axes")
-        if given is None:
+        if given is None or given.size == 0:
             return None
         found = tuple(int(n) for n in given.reshape(-1))
     if not isinstance(found, tuple):

@@ -446,6 +446,9 @@ MOVES: dict[str, Callable[[Any, str], str]] = {
     "unsqueeze, squeeze": lambda net, at: net.node(
         "Squeeze", [net.node("Unsqueeze", [at, int64(net, "a", [2])], "u"), int64(net, "b", [2])], "y"
     ),
+    "squeeze of all that is one": lambda net, at: net.node(
+        "Squeeze", [net.node("Unsqueeze", [at, int64(net, "a", [2])], "u")], "y"
+    ),
     "shape arithmetic": lambda net, at: net.node(
         "Reshape",
         [
