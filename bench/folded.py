@@ -6,8 +6,9 @@
   most N clocks each (392). A line is left out where the file is not there.
 - vacancy: a network of the vacancy detector's shape (5x5 1>6, 3x3 6>8, 3x3 8>6, 3x3 6>1, 4-bit weights and
   activations, random weights) as a folded stream, weights reloadable, at most 64 clocks a pixel.
-- small: 16-8-8-5 with types fixed<12,6> and reuse factor 4, random weights, beside what hls4ml 1.3.0 publishes for
-  16-8-8 RF4 <12,6> on xc7a35t: 8,749 LUT, 53 DSP, 34 clocks, II 4 (Vitis 2025.2; a figure of others).
+- small: 16-8-8-5 with types fixed<12,6> and reuse factor 4, random weights, beside what is reported of
+  hls4ml 1.3.0 for 16-8-8 RF4 <12,6> on xc7a35t: 8,749 LUT, 53 DSP, 34 clocks, II 4 (Vitis 2025.2; a figure of
+  others, not checked at its source).
 
 All codes of all vectors are compared with the golden model, at full speed and with gaps and stalls. "predicted":
 input beats and the reuse factors of all layers added up, for one image through an empty pipeline.
