@@ -11,7 +11,7 @@ import torch
 
 from dwell.errors import ConfigError
 from dwell.quantize.brevitas_network import QuantizedChain
-from dwell.quantize.hessian_job import hessian_widths
+from dwell.quantize.hessian_job import hessian_allocation
 from dwell.quantize.job import Floats, Job, Outcome, check_loss
 from dwell.quantize.params import BrevitasParams
 from dwell.quantize.qonnx_file import write_qonnx
@@ -61,17 +61,12 @@ def quantize(job: Job) -> Outcome:
 
 def _twin(job: Job, params: BrevitasParams) -> tuple[QuantizedChain, dict[str, Any] | None]:
     activation_bits = _each(params.activation_bits, len(job.layers) - 1, "activation_bits")
-    allocation = None
-    if params.bits == "hessian" and params.budget is not None:
-        weight_bits, allocation = hessian_widths(
-            job,
-            params.budget,
-            activation_bits,
-            probes=params.hessian_probes,
-            relative_error=params.hessian_error,
-        )
-    else:
-        weight_bits = _each(params.weight_bits, len(job.layers), "weight_bits")
+    allocation = hessian_allocation(job, params, activation_bits)
+    weight_bits = (
+        _each(params.weight_bits, len(job.layers), "weight_bits")
+        if allocation is None
+        else [allocation["bits"][layer.name] for layer in job.layers]
+    )
     hidden = float_activations(job.layers, job.weights, job.calibration_frames())[:-1]
     weight_fracs = [
         np.array([weight_frac(channel, bits) for channel in job.weights[layer.name].weight])

@@ -13,7 +13,7 @@ from dwell import plugins
 from dwell.quantize.allocation import Choice, allocate_bits
 from dwell.quantize.hessian import Traces, estimate_traces, torch_probe
 from dwell.quantize.job import Floats, Job, Layer
-from dwell.quantize.params import Budget
+from dwell.quantize.params import Budget, WidthParams
 from dwell.quantize.scales import weight_frac
 
 if TYPE_CHECKING:
@@ -25,25 +25,27 @@ _INPUT_BITS = 8
 _BATCHES_A_LOSS, _LOSSES = 8, 16
 
 
-def hessian_widths(
-    job: Job, budget: Budget, activation_bits: Sequence[int], *, probes: int, relative_error: float
-) -> tuple[tuple[int, ...], dict[str, Any]]:
-    """The width of every layer's weights, and what led to it, as JSON.
+def hessian_allocation(
+    job: Job, params: WidthParams, activation_bits: Sequence[int]
+) -> dict[str, Any] | None:
+    """The widths of every layer's weights and what led to them, as JSON; None where they are given by hand.
 
     Raises `ResourceError` for a budget that no widths meet.
     """
+    if params.bits != "hessian" or params.budget is None:
+        return None
     job.log.info("Hessian traces of %d layers", len(job.layers))
-    traces = job_traces(job, probes=probes, relative_error=relative_error)
+    traces = job_traces(job, probes=params.hessian_probes, relative_error=params.hessian_error)
     if not traces.settled:
         job.log.warning("Hessian traces: the standard error that was asked for is not reached")
     choices = {
         layer.name: layer_choices(job, number, traces, activation_bits)
         for number, layer in enumerate(job.layers)
     }
-    budgets = budget_limits(budget, sum(one.weights for one in traces.layers.values()))
+    budgets = budget_limits(params.budget, sum(one.weights for one in traces.layers.values()))
     found = allocate_bits(choices, budgets)
     job.log.info("weight bits by the Hessian: %s", dict(found.bits))
-    return tuple(found.bits[layer.name] for layer in job.layers), {
+    return {
         **found.to_json(),
         "method": "Hessian trace (Hutchinson), integer programme (HiGHS)",
         "traces": traces.to_json(),

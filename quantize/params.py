@@ -36,8 +36,8 @@ class Budget(Section):
         return self
 
 
-class BrevitasParams(Section):
-    """`[quantize]` with `frontend = "brevitas"`: the widths are given, their power-of-two scales are found.
+class WidthParams(Section):
+    """Widths of weights, given or found.
 
     A single width stands for every layer; a list has one for each layer (`activation_bits`: each hidden one).
     With `bits = "hessian"` the weights' widths are found within `budget`, by at most `hessian_probes` probes of
@@ -50,8 +50,6 @@ class BrevitasParams(Section):
     hessian_error: float = pydantic.Field(default=0.1, gt=0, le=1)
     weight_bits: Annotated[tuple[WeightBits, ...], pydantic.BeforeValidator(_one_or_many)] = _WEIGHT_BITS
     activation_bits: Annotated[tuple[ActivationBits, ...], pydantic.BeforeValidator(_one_or_many)] = (6,)
-    epochs: int = pydantic.Field(default=7, ge=1, le=1000)
-    learning_rate: float = pydantic.Field(default=3e-3, gt=0, le=1)  # the peak of its schedule
 
     @pydantic.model_validator(mode="after")
     def _budget_where_it_is_used(self) -> Self:
@@ -62,6 +60,13 @@ class BrevitasParams(Section):
         if self.bits == "hessian" and self.weight_bits != _WEIGHT_BITS:
             raise ValueError('bits = "hessian" finds the weights\' widths: leave weight_bits out')
         return self
+
+
+class BrevitasParams(WidthParams):
+    """`[quantize]` with `frontend = "brevitas"`: `WidthParams`; the power-of-two scales are found."""
+
+    epochs: int = pydantic.Field(default=7, ge=1, le=1000)
+    learning_rate: float = pydantic.Field(default=3e-3, gt=0, le=1)  # the peak of its schedule
 
 
 class Hgq2Params(Section):
@@ -78,13 +83,8 @@ class Hgq2Params(Section):
     beta: float = pydantic.Field(default=1e-7, ge=0, le=1)
 
 
-class QKerasParams(Section):
-    """`[quantize]` with `frontend = "qkeras"`: the widths are given, their power-of-two ranges are found.
+class QKerasParams(WidthParams):
+    """`[quantize]` with `frontend = "qkeras"`: `WidthParams`; the power-of-two ranges are found."""
 
-    A single width stands for every layer; a list has one for each layer (`activation_bits`: each hidden one).
-    """
-
-    weight_bits: Annotated[tuple[WeightBits, ...], pydantic.BeforeValidator(_one_or_many)] = (7,)
-    activation_bits: Annotated[tuple[ActivationBits, ...], pydantic.BeforeValidator(_one_or_many)] = (6,)
     epochs: int = pydantic.Field(default=7, ge=1, le=1000)
     learning_rate: float = pydantic.Field(default=3e-3, gt=0, le=1)  # the peak of its schedule

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from dwell.errors import ConfigError
+from dwell.quantize.hessian_job import hessian_allocation
 from dwell.quantize.hgq2_frontend import focal_loss, one_cycle
 from dwell.quantize.job import Codes, Floats, Job, Outcome, check_loss, exact_codes
 from dwell.quantize.params import QKerasParams
@@ -26,8 +27,13 @@ def quantize(job: Job) -> Outcome:
     _prepare_keras(job)
     from dwell.quantize import qkeras_network
 
-    weight_bits = _each(params.weight_bits, len(job.layers), "weight_bits")
     activation_bits = _each(params.activation_bits, len(job.layers) - 1, "activation_bits")
+    allocation = hessian_allocation(job, params, activation_bits)
+    weight_bits = (
+        _each(params.weight_bits, len(job.layers), "weight_bits")
+        if allocation is None
+        else [allocation["bits"][layer.name] for layer in job.layers]
+    )
     types = qkeras_network.chosen(
         weight_bits,
         activation_bits,
@@ -52,7 +58,11 @@ def quantize(job: Job) -> Outcome:
         output=output,
         loss=tuple(loss),
         score=lambda frames: _score(network, frames),
-        details={"zero_weights": round(qkeras_network.zero_weight_share(kept), 4)},
+        details={
+            "zero_weights": round(qkeras_network.zero_weight_share(kept), 4),
+            **({} if allocation is None else {"weight_bits": allocation["bits"]}),
+        },
+        allocation=allocation,
     )
 
 

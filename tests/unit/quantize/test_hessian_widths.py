@@ -89,6 +89,7 @@ def test_costs_rise_with_the_bits_of_weights_and_of_inputs() -> None:
     assert narrow.latency_cycles >= 1
 
 
+@pytest.mark.slow
 def test_the_model_of_luts_agrees_with_yosys_within_its_error(tmp_path: Path) -> None:
     from dwell.hls.rtl.kernel import print_kernel
     from dwell.hls.rtl.write import library_files

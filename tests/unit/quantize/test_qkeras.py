@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -79,3 +80,19 @@ def test_it_climbs_rung_2(trained: tuple[Path, dict[str, Any]]) -> None:
 def test_the_same_result_twice(built: Any, trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     run(built, tmp_path)
     assert digest_files(tmp_path / "out") == digest_files(trained[0])
+
+
+@pytest.mark.slow
+def test_widths_by_the_hessian_are_used(built: Any, tmp_path: Path) -> None:
+    budget = {"mean_weight_bits": 4.0}
+    metrics = run(built, tmp_path, epochs=1, bits="hessian", budget=budget, hessian_probes=8)
+    said = json.loads((tmp_path / "out" / "frontend.json").read_text())["allocation"]
+    assert said["costs"]["weight_bits"] <= said["budgets"]["weight_bits"] == 4.0 * 179
+    with h5py.File(tmp_path / "out" / "model.h5") as file:
+        layers = json.loads(file.attrs["model_config"])["config"]["layers"]
+    widths = [
+        layer["config"]["kernel_quantizer"]["config"]["bits"]
+        for layer in layers
+        if "kernel_quantizer" in layer["config"]
+    ]
+    assert widths == list(said["bits"].values()) and metrics["weight_bits"] == said["bits"]
