@@ -76,8 +76,8 @@ def _exponential(
     reach = (most.range.hi << (frac - most.range.frac)) - (signal.range.lo << (frac - signal.range.frac))
     # The maximum is no smaller than what is taken from it, which intervals do not tell.
     distance = builder.add(most, signal, subtract=True, known=Range(0, reach, frac))
-    up, last = in_frac - frac, len(node.exponentials) - 1
-    far = min(reach, -(-last >> up))
+    up, last = in_frac - distance.range.frac, len(node.exponentials) - 1
+    far = min(distance.range.hi, -(-last >> up))
     levels = [int(node.exponentials[min(code << up, last)]) for code in range(far + 1)]
     share = steps(builder, distance, range(1, far + 1), levels, 0)
     return builder.aligned(share, 0) if share.range.frac else share
