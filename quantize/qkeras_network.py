@@ -58,7 +58,8 @@ def chosen(
 
 def build(layers: Sequence[Layer], side: int | None, types: Types) -> Any:
     """The network: frames (B, side, side, 1) to scores (B, h, w, 1); a side of None takes any."""
-    pixels = qkeras.quantized_bits(INPUT_BITS, INPUT_BITS - INPUT_FRAC, keep_negative=False, alpha=1)
+    # A rectifier is an unsigned type to hls4ml too, which takes quantized_bits for signed whatever it says.
+    pixels = qkeras.quantized_relu(INPUT_BITS, INPUT_BITS - INPUT_FRAC)
     steps: list[Any] = [
         tf_keras.layers.Input((side, side, 1), name="frames"),
         qkeras.QActivation(pixels, name="pixels"),  # "input" is a name that hls4ml keeps for itself

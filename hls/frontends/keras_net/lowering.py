@@ -91,7 +91,7 @@ class Lowering:
     def _entered_by(self, raw: Raw, fixed: Fixed) -> Value | None:
         """The input cast by the network's own first quantizers, where nothing else reads it."""
         casts = [cast for cast in raw.casts if isinstance(cast, Fixed)]
-        if not casts or any(cast.rectified or cast.affine is not None for cast in casts):
+        if not casts or any(not _starts(cast) for cast in casts):
             return None
         if all(cast == fixed for cast in casts) and len(fixed.types) == 1:
             kind = fixed.types[0]
@@ -356,6 +356,12 @@ class Lowering:
 
 def _number(values: Real) -> float | tuple[float, ...]:
     return float(values[0]) if (values == values[0]).all() else tuple(float(v) for v in values)
+
+
+def _starts(cast: Fixed) -> bool:
+    """Whether a cast can be the input's own: a rectifier before one that saturates at zero changes nothing."""
+    saturates = cast.overflow is Overflow.SAT and not any(kind.signed for kind in cast.types)
+    return cast.affine is None and (not cast.rectified or saturates)
 
 
 def _cast_floats(real: Floats, fixed: Fixed, frac: int) -> Codes:

@@ -207,6 +207,15 @@ def recurrent(kind: Any) -> Make:
 
 EXACT: dict[str, Make] = {
     "float input": lambda: keras.Sequential([kl.Input((8, 8, 1)), conv(3), act(), kl.Flatten(), dense()]),
+    "rectified input": lambda: keras.Sequential(
+        [
+            kl.Input((8,)),
+            act("quantized_relu(8,0)"),
+            dense(5),
+            act("quantized_bits(5,1,keep_negative=False,alpha=1)"),
+            dense(),
+        ]
+    ),
     "signed after conv": lambda: chain(
         (8, 8, 1), conv(3), act("quantized_bits(6,2,alpha=1)"), kl.MaxPooling2D(2), kl.Flatten(), dense()
     ),
