@@ -19,7 +19,7 @@ EXTREME_WINDOWS = 10_000
 """Windows at the extremes of the input type in every full run."""
 
 MOST_CODES = 1 << 24
-MOST_CLOCKS = 1 << 26
+MOST_CLOCKS = 1 << 24
 """Input codes and clocks of made-up frames of one size, at most; fewer windows are made then."""
 
 LEAST_FRAMES = 8

@@ -19,11 +19,17 @@ from dwell.sim.workload import Frame, Workload
 PAUSED_CLOCKS = 6_000
 """Clocks at full speed of a phase with pauses, about: it takes several times as many."""
 
-TIMED_FRAMES = 24
-"""Frames of one size that the phase at full speed sends at least: buffers fill, latency and interval settle."""
+TIMED_FRAMES, EXACT_FRAMES = 24, 8
+"""Frames of one size that the phase at full speed sends: buffers fill, latency and interval settle.
+
+The second is enough where `design.json` promises exact figures; fewer than the first, but four, where they
+would take more than `TIMED_CLOCKS`.
+"""
+
+TIMED_CLOCKS = 200_000
 
 LEAST_FRAMES = 4
-"""Frames of one size that any phase sends at least."""
+"""Frames of one size that any phase sends at least; two where they are slow."""
 
 SPEED_CLOCKS = 8_000
 """Clocks at full speed of made-up frames of one size, for each frame asked for."""
@@ -65,9 +71,10 @@ def make_plans(
 
     `most_clocks` shortens all of them.
     """
-    whole = Workload(dut, _shortened(dut, frames, most_clocks, TIMED_FRAMES))
+    whole = Workload(dut, _shortened(dut, frames, most_clocks, _timed_frames(dut)))
     less = min(PAUSED_CLOCKS, (most_clocks or 2 * PAUSED_CLOCKS) // 2)
-    part = Workload(dut, _shortened(dut, frames, less, LEAST_FRAMES))
+    slow = LEAST_FRAMES * dut.frame_clocks(dut.input.shape) > TIMED_CLOCKS // 4
+    part = Workload(dut, _shortened(dut, frames, less, 2 if slow else LEAST_FRAMES))
     expected = part.expected_beats(part.golden())
     plans = [_plan("full_speed", whole, whole.expected_beats(whole.golden()))]
     if stalls:
@@ -80,6 +87,12 @@ def make_plans(
     elif dut.input.frame_beats > 1:
         plans.append(_cut_and_completed(part, expected))
     return tuple(plans)
+
+
+def _timed_frames(dut: Dut) -> int:
+    if dut.latency_exact:
+        return EXACT_FRAMES
+    return max(LEAST_FRAMES, min(TIMED_FRAMES, TIMED_CLOCKS // dut.frame_clocks(dut.input.shape)))
 
 
 def _plan(name: str, work: Workload, expected: Beats, cut: int = 0) -> Plan:
