@@ -29,8 +29,8 @@ HEAD = """# What goes through which style
 Made by `make support-matrix` from what `tests/rtl/test_layer_matrix.py` finds; not written by hand.
 
 Each row is a layer in a tiny network of its own, each column a style of `dwell convert` with its io:
-`unrolled` takes a whole sample a beat; `folded` uses each multiplier about four times; `stream` takes a pixel a beat, `stream x4` four of them; in `stream folded` a pixel's multipliers are used
-about four times too.
+`unrolled` takes a whole sample a beat; `folded` uses each multiplier about four times; `stream` takes a
+pixel a beat, `stream x4` four of them; in `stream folded` a pixel's multipliers are used about four times too.
 
 **exact** *n*: over *n* results, extremes of the input type among them, at full speed and again with gaps and
 back-pressure, the Verilog in Verilator gave the golden model's codes, in the clocks that `design.json` says;
