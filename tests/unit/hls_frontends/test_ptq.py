@@ -38,7 +38,9 @@ def test_every_kind_of_layer_climbs_rung_2(tmp_path: Path, frames: np.ndarray) -
     last = kl.Activation("tanh")(kl.SeparableConv2D(2, 2)(both))
     model = keras.Model(entry, kl.Dense(3, activation="softmax")(kl.Flatten()(last)))
     rng = np.random.default_rng(1)
-    model.get_layer("bn").set_weights([rng.uniform(0.5, 1.5, 3), *rng.normal(0, 0.2, (2, 3)), rng.uniform(0.1, 0.5, 3)])
+    model.get_layer("bn").set_weights(
+        [rng.uniform(0.5, 1.5, 3), *rng.normal(0, 0.2, (2, 3)), rng.uniform(0.1, 0.5, 3)]
+    )
     path, report = post_training(args(tmp_path, model, frames), tmp_path)
     network = network_from_file(path, None)
     reading = network.reading("net")
@@ -55,7 +57,9 @@ def test_the_rule_in_numpy(tmp_path: Path) -> None:
     from keras import layers as kl
 
     keras.utils.set_random_seed(3)
-    model = keras.Sequential([kl.Input((6,)), kl.Dense(5, activation="relu", name="a"), kl.Dense(3, name="b")])
+    model = keras.Sequential(
+        [kl.Input((6,)), kl.Dense(5, activation="relu", name="a"), kl.Dense(3, name="b")]
+    )
     x = np.random.default_rng(2).normal(0, 1.5, (256, 6)).astype(np.float32)
     kernels = [np.asarray(v, dtype=np.float64) for v in model.get_weights()]
     hidden = np.maximum(x @ kernels[0] + kernels[1], 0)
