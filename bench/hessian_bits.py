@@ -49,7 +49,8 @@ POINTS = (
     "hgq2:1e-7",
 )
 ACTIVATION_BITS = 6
-CALIBRATED_AT = ((6, 3), (6, 4), (6, 5), (6, 7), (4, 3), (4, 4), (4, 5), (4, 7))
+#: (layer, bits of its weights, bits of activations) whose kernels the model of LUTs is fitted to.
+CALIBRATED_AT = ((0, 3, 6), (0, 7, 6), (1, 4, 6), (2, 5, 6), (3, 3, 6), (3, 5, 6), (3, 4, 4), (3, 7, 4))
 
 
 def artifact(project: Project, stage: str) -> Path:
@@ -140,25 +141,24 @@ def calibrate(project: Project) -> None:
 
     layers, weights = read_float_network(artifact(project, "train"))
     rows: list[tuple[float, float, float, float]] = []
-    for activation, bits in CALIBRATED_AT:
-        for number, layer in enumerate(layers):
-            codes, fracs = quantized_weights(weights[layer.name].weight, bits)
-            choice: dict[str, Any] = {
-                "input_bits": 8 if number == 0 else activation,
-                "output_bits": activation if layer.relu else None,
-            }
-            kernel = convolution_kernel(codes, fracs.tolist(), **choice)
-            with tempfile.TemporaryDirectory() as scratch:
-                source = Path(scratch) / "kernel.v"
-                source.write_text(print_kernel(kernel, "kernel", ""))
-                lut = synthesize_sources(
-                    [*library_files(), source], "kernel", load_board("pynq-z2")
-                ).cells.lut
-            estimate = convolution_cost(codes, fracs.tolist(), **choice).lut
-            rows.append((*kernel_bits(kernel), float(lut), estimate))
-            print(
-                f"{layer.name}: {bits}-bit weights, {activation}-bit activations: {lut} LUT, model {estimate:.0f}"
-            )
+    for number, bits, activation in CALIBRATED_AT:
+        layer = layers[number]
+        codes, fracs = quantized_weights(weights[layer.name].weight, bits)
+        choice: dict[str, Any] = {
+            "input_bits": 8 if number == 0 else activation,
+            "output_bits": activation if layer.relu else None,
+        }
+        kernel = convolution_kernel(codes, fracs.tolist(), **choice)
+        with tempfile.TemporaryDirectory() as scratch:
+            source = Path(scratch) / "kernel.v"
+            source.write_text(print_kernel(kernel, "kernel", ""))
+            found = synthesize_sources([*library_files(), source], "kernel", load_board("pynq-z2"))
+        lut = found.cells.lut
+        estimate = convolution_cost(codes, fracs.tolist(), **choice).lut
+        rows.append((*kernel_bits(kernel), float(lut), estimate))
+        print(
+            f"{layer.name}: {bits}-bit weights, {activation}-bit activations: {lut} LUT, model {estimate:.0f}"
+        )
     table = np.array(rows)
     fit, *_ = np.linalg.lstsq(table[:, :2] / table[:, 2:3], np.ones(len(table)), rcond=None)
     error = table[:, 3] / table[:, 2] - 1

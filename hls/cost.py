@@ -1,8 +1,9 @@
 """What a layer costs in our own adder graphs, without synthesizing it: a model fitted to measured points.
 
-The graph of the layer's own weights is built, and the bits of its adders are counted. Kernels of the vacancy
-network at several widths, synthesized by Yosys, gave the coefficients; `bench/hessian_bits.py --calibrate` prints
-them again with their error. A cost is an estimate, for comparing widths; it is never reported as a LUT count.
+The graph of the layer's own weights is built, and the bits of its adders, of two terms or of three, are counted.
+Kernels of the vacancy network at several widths, synthesized by Yosys, gave the coefficients; `bench/hessian_bits.py
+--calibrate` prints them again with their error. A cost is an estimate, for comparing widths; it is never reported as
+a LUT count.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from dwell.hls.rtl.kernel import Kernel
 
-LUT_PER_ADDER_BIT = 0.815
-LUT_PER_OUTPUT_BIT = 1.75
-"""Least squares of the relative error over 32 kernels of 146 to 4,470 LUT (weights of 3 to 7 bits)."""
-KERNEL_ERROR = 0.058
-"""Root mean square of the relative error over those points; the largest was 0.18."""
+LUT_PER_ADDER_BIT = 0.947
+LUT_PER_OUTPUT_BIT = 0.78
+"""Least squares of the relative error over 8 kernels of 128 to 2,042 LUT (weights of 3 to 7 bits)."""
+KERNEL_ERROR = 0.028
+"""Root mean square of the relative error over those points; the largest was 0.06."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,12 @@ def convolution_kernel(
 def kernel_bits(kernel: Kernel) -> tuple[int, int]:
     """Bits of a kernel's adders, and of its outputs."""
     from dwell.hls.rtl.circuit import Negate, ShiftAdd
+    from dwell.hls.rtl.gates import ShiftAdd3
 
     circuit = kernel.circuit
     adders = sum(
         span.bits
         for node, span in zip(circuit.nodes, circuit.ranges, strict=True)
-        if isinstance(node, ShiftAdd | Negate)
+        if isinstance(node, ShiftAdd | ShiftAdd3 | Negate)
     )
     return adders, kernel.result_bits
