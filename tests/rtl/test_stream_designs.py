@@ -77,7 +77,9 @@ def test_layer_at_every_number_of_pixels(layer: str, tmp_path: Path) -> None:
         assert found.mismatches == 0 and len(frames) * results >= 1000
 
 
-@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize(
+    "lanes", [pytest.param(n, marks=pytest.mark.slow) if n in (2, 8, 16) else n for n in LANES]
+)
 def test_wide_frames(lanes: int, tmp_path: Path) -> None:
     """Strides, dilation and padding at 1 to 32 pixels a clock."""
     family = RandomFamily(
