@@ -10,9 +10,9 @@ from dwell.hls.frontends.keras_net.files import prepare_keras2
 
 prepare_keras2()
 
-import numpy as np
-import tf_keras as keras
-from qkeras import QActivation, QConv2D, quantized_bits, quantized_relu
+import numpy as np  # noqa: E402
+import tf_keras as keras  # noqa: E402
+from qkeras import QActivation, QConv2D, quantized_bits, quantized_relu  # noqa: E402
 
 
 def bits(width: int = 6, integer: int = 1) -> Any:
