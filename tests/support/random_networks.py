@@ -6,7 +6,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -269,7 +269,7 @@ def keep(failure: Failure, root: Path) -> Path:
     failure.network.model.save(folder)
     chosen = failure.network.options
     options = {f.name: getattr(chosen, f.name) for f in fields(chosen) if f.init}
-    (folder / "options.json").write_text(json.dumps(options, indent=1) + "\n")
+    (folder / "options.json").write_text(json.dumps(options, indent=1, default=asdict) + "\n")
     (folder / "message.txt").write_text(failure.message + "\n")
     return folder
 

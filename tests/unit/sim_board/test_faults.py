@@ -187,8 +187,9 @@ def test_rung_6(design: Design, board_python: Path, tmp_path: Path) -> None:
 def test_rung_6_finds_a_fault_in_the_network(board_python: Path, tmp_path: Path) -> None:
     design = small_design(tmp_path / "design")
     kernel = next(path for path in design.sources if path.name.endswith("_conv2.v"))
-    before, _, after = kernel.read_text().rpartition(".SUBTRACT(0)")
-    kernel.write_text(f"{before}.SUBTRACT(1){after}")
+    before, found, after = kernel.read_text().rpartition(".MINUS_B(0)")
+    assert found
+    kernel.write_text(f"{before}.MINUS_B(1){after}")
     frame = Frame(pixels_of(7).astype(np.int64)[..., None], "noise")
     with pytest.raises(VerificationError) as raised:
         climb_board(design.path, [frame], board="pynq-z2", seed=1, stalls=False, allow_edited=True)
