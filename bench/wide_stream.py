@@ -60,7 +60,10 @@ def measure(model: QModel, lanes: int, folder: Path, *, synthesis: bool) -> bool
     good = result.mismatches == 0 and clocks == SIDE * SIDE // lanes
     lut, rate = "", ""
     if found is not None:
-        lut, rate = f"{found.cells.lut:>8,}", f"{_rate(found, clocks):>10,.0f} ({found.timing.fmax_mhz:.0f} MHz)"
+        lut, rate = (
+            f"{found.cells.lut:>8,}",
+            f"{_rate(found, clocks):>10,.0f} ({found.timing.fmax_mhz:.0f} MHz)",
+        )
         good &= found.cells.lut <= MOST_LUT
     print(
         f"{lanes:>5}  {clocks:>12,}  {result.latency_cycles:>7}  {result.mismatches:>10} of {FRAMES * SIDE * SIDE:,}"
@@ -80,7 +83,9 @@ def main() -> int:
     parser.add_argument("lanes", type=int, nargs="*", default=list(LANES))
     parser.add_argument("--no-synthesis", action="store_true", help="leave out LUTs and clock")
     chosen = parser.parse_args()
-    print("lanes  clocks/frame  latency  mismatches (decisions)   LUT (Yosys)  frames/s at the estimated clock")
+    print(
+        "lanes  clocks/frame  latency  mismatches (decisions)   LUT (Yosys)  frames/s at the estimated clock"
+    )
     with tempfile.TemporaryDirectory() as name:
         good = [measure(network(), n, Path(name), synthesis=not chosen.no_synthesis) for n in chosen.lanes]
     return 0 if all(good) else 1

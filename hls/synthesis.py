@@ -178,7 +178,12 @@ def synthesize_sources(
     with tempfile.TemporaryDirectory(prefix="dwell-yosys-") as name:
         folder = Path(name)
         read = device_sources(sources, board.family)
-        job = {"sources": [str(p.resolve()) for p in read], "top": top, "family": board.family, "dsp": use_dsp}
+        job = {
+            "sources": [str(p.resolve()) for p in read],
+            "top": top,
+            "family": board.family,
+            "dsp": use_dsp,
+        }
         (folder / "job.json").write_text(json.dumps(job))
         _run_worker(folder, log, timeout_s)
         try:
