@@ -158,7 +158,7 @@ def _size(made: _Made, work: Path, report: Reporter) -> Sizes:
     extra = [*written, *sorted(own.glob("*.v"))]
     flat = _flat(made, extra, f"{module}_harness", folder / "flat.v", report)
     measure = sizing.measure_with((flat,), module, made.core, made.frame)
-    return sizing.size_fifos(made.core, made.frame, measure)
+    return sizing.size_fifos(made.core, measure)
 
 
 def _netlist(made: _Made, sizes: Sizes, options: FinnOptions, work: Path, report: Reporter) -> Netlist:

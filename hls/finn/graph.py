@@ -94,7 +94,7 @@ def cut(model: Any) -> Ends:
     """
     nodes = list(model.graph.node)
     entry = next((i for i, n in enumerate(nodes) if n.op_type == "MultiThreshold"), None)
-    final = next((i for i in reversed(range(len(nodes))) if n_is_product(nodes[i])), None)
+    final = next((i for i in reversed(range(len(nodes))) if _is_product(nodes[i])), None)
     if entry is None or final is None or final < entry:
         raise ConfigError(
             "the network has no quantized input followed by a layer with weights",
@@ -109,7 +109,7 @@ def cut(model: Any) -> Ends:
     return ends
 
 
-def n_is_product(node: Any) -> bool:
+def _is_product(node: Any) -> bool:
     """Whether a node multiplies by weights."""
     return node.op_type in ("MatMul", "Conv")
 

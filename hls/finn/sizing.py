@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from dwell.errors import ToolNotFoundError, VerificationError
 from dwell.hls.finn.top import Core, print_core
-from dwell.plugins import load_group
+from dwell.plugins import SIMULATORS, load_group
 
-SIMULATORS = "dwell.simulators"
 DEEPEST = 1024
 FRAMES = 12
 
@@ -110,7 +109,7 @@ class Sizes:
     unlimited_cycles: int
 
 
-def size_fifos(core: Core, frame: Frame, measure: Callable[[Mapping[str, int]], int]) -> Sizes:
+def size_fifos(core: Core, measure: Callable[[Mapping[str, int]], int]) -> Sizes:
     """The smallest depths at which `measure` (depths to clocks between frames) gives no more than without limits."""
     depths = {str(link["name"]): DEEPEST for link in core.queued}
     best = measure(depths)
