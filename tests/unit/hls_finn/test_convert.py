@@ -18,7 +18,6 @@ from dwell.environments.lock import read_lock
 from dwell.errors import ConfigError, UnsupportedLayerError, VerificationError
 from dwell.hls.finn.convert import FinnOptions, convert
 from dwell.hls.frontends.network import network_from_file
-from dwell.hls.qmodel import FixedPoint
 from dwell.progress import reporter
 
 pytestmark = pytest.mark.skipif(
@@ -59,7 +58,8 @@ def test_a_strided_network_becomes_a_design(strided: Path, tmp_path: Path) -> No
     estimate = json.loads((tmp_path / "design/finn/report/estimate_network_performance.json").read_text())
     assert design.frame_cycles <= 1.05 * estimate["max_cycles"]
     assert design.backend == "finn"
-    assert design.qmodel().tensors[design.qmodel().input].type == FixedPoint(True, 4, 0)
+    kind = design.input.type
+    assert (kind.signed, kind.width) == (True, 4)
 
 
 @pytest.mark.parametrize(
