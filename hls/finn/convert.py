@@ -22,6 +22,7 @@ from dwell.hls.finn.golden import from_first_quantizer
 from dwell.hls.finn.sizing import Frame, Sizes
 from dwell.hls.finn.top import Core, Outside, print_core, print_outside
 from dwell.hls.qmodel import Codes, FixedPoint, QModel
+from dwell.hls.rtl.circuit import Range
 from dwell.hls.rtl.names import identifier
 from dwell.hls.rtl.netlist import Netlist, Port, header
 from dwell.hls.rtl.options import RtlOptions
@@ -202,6 +203,7 @@ def _line_beats(shape: tuple[int, ...], port: Mapping[str, Any]) -> int:
 
 def _outside(made: _Made, top: str, head: str, into: Port, outof: Port) -> Outside:
     port = made.result["ports"]["output"]
+    given = FixedPoint(port["signed"], port["width"], outof.type.frac)
     return Outside(
         top=top,
         header=head,
@@ -210,9 +212,8 @@ def _outside(made: _Made, top: str, head: str, into: Port, outof: Port) -> Outsi
         in_bytes=into.size,
         in_beats=made.frame.in_beats,
         out_elements=outof.elements,
-        out_given=int(port["width"]),
-        out_width=outof.type.width,
-        out_signed=bool(port["signed"]),
+        out_span=Range(given.lo, given.hi, given.frac),
+        out_type=outof.type,
         out_bytes=outof.size,
         out_line_beats=outof.line_beats,
         out_lines=made.frame.out_beats // outof.line_beats,

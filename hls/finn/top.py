@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
+
+from dwell.hls.qmodel import FixedPoint
+from dwell.hls.rtl.axis import padding, ports, results
+from dwell.hls.rtl.circuit import Range
 
 CLOCK, RESET = "ap_clk", "ap_rst_n"
 
@@ -119,9 +123,8 @@ class Outside:
     in_bytes: int
     in_beats: int
     out_elements: int
-    out_given: int  # bits of an element as FINN gives it
-    out_width: int  # bits of an element of the port
-    out_signed: bool
+    out_span: Range  # an element as FINN gives it
+    out_type: FixedPoint  # an element of the port
     out_bytes: int
     out_line_beats: int
     out_lines: int
@@ -129,25 +132,19 @@ class Outside:
     @property
     def out_bits(self) -> int:
         """Bits of a result as FINN gives it, without padding."""
-        return self.out_elements * self.out_given
+        return self.out_elements * self.out_span.bits
 
 
 def print_outside(shell: Outside, core: Core) -> str:
     """dwell's AXI4-Stream outside: whole frames in, marked beats out, no path from ready to ready."""
     into, out = core.bits(core.entry), core.bits(core.final)
-    top = 8 * shell.in_bytes - 1
-    unused = (
-        []
-        if shell.in_bits > top
-        else [f"    wire unused_padding = &{{1'b0, s_axis_tdata[{top}:{shell.in_bits}]}};"]
-    )
-    padding = f"{{{into - shell.in_bits}'b0, beat}}" if into > shell.in_bits else "beat"
+    beat = f"{{{into - shell.in_bits}'b0, beat}}" if into > shell.in_bits else "beat"
     return "\n".join(
         [
             shell.header,
             "`default_nettype none",
             "",
-            *_outside_ports(shell),
+            *ports(shell.top, shell.in_bytes, shell.out_bytes),
             "",
             "    // ---- whole frames in",
             "    wire beat_valid, beat_ready, unused_first, unused_last;",
@@ -160,14 +157,14 @@ def print_outside(shell: Outside, core: Core) -> str:
             ".m_data(beat)",
             "    );",
             "    wire unused_marks = &{1'b0, s_axis_tlast, unused_first, unused_last};",
-            *unused,
+            *padding(shell.in_bytes, shell.in_bits),
             "",
             "    // ---- FINN's layers",
             "    wire result_valid, result_ready;",
             f"    wire [{out - 1}:0] result;",
             f"    {shell.core} u_core (",
             f"        .{CLOCK}(aclk), .{RESET}(aresetn),",
-            f"        .s_data({padding}), .s_valid(beat_valid), .s_ready(beat_ready),",
+            f"        .s_data({beat}), .s_valid(beat_valid), .s_ready(beat_ready),",
             "        .m_data(result), .m_valid(result_valid), .m_ready(result_ready)",
             "    );",
             "",
@@ -187,7 +184,7 @@ def print_outside(shell: Outside, core: Core) -> str:
             "        .clk(aclk), .rst_n(aresetn), .leave(m_axis_tvalid & m_axis_tready), .user(m_axis_tuser), "
             ".last(m_axis_tlast)",
             "    );",
-            *_results(shell),
+            *results([shell.out_span] * shell.out_elements, shell.out_type, shell.out_bytes, "score"),
             "",
             "endmodule",
             "",
@@ -195,36 +192,3 @@ def print_outside(shell: Outside, core: Core) -> str:
             "",
         ]
     )
-
-
-def _results(shell: Outside) -> list[str]:
-    """Every element at the port's width; the last one's sign fills the padding."""
-    lines = []
-    for index in range(shell.out_elements):
-        low, target = index * shell.out_given, index * shell.out_width
-        bits = shell.out_width if index < shell.out_elements - 1 else 8 * shell.out_bytes - target
-        lines.append(
-            f"    dwell_extend #(.IN_BITS({shell.out_given}), .IN_SIGNED({int(shell.out_signed)}), .UP(0), "
-            f".OUT_BITS({bits})) u_out{index} (.a(score[{low + shell.out_given - 1}:{low}]), "
-            f".y(m_axis_tdata[{target + bits - 1}:{target}]));"
-        )
-    return lines
-
-
-def _outside_ports(shell: Outside) -> Sequence[str]:
-    return [
-        f"module {shell.top} (",
-        "    input  wire aclk,",
-        "    input  wire aresetn,",
-        f"    input  wire [{8 * shell.in_bytes - 1}:0] s_axis_tdata,",
-        "    input  wire s_axis_tvalid,",
-        "    output wire s_axis_tready,",
-        "    input  wire s_axis_tlast,",
-        "    input  wire s_axis_tuser,",
-        f"    output wire [{8 * shell.out_bytes - 1}:0] m_axis_tdata,",
-        "    output wire m_axis_tvalid,",
-        "    input  wire m_axis_tready,",
-        "    output wire m_axis_tlast,",
-        "    output wire m_axis_tuser",
-        ");",
-    ]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dwell.hls.qmodel import FixedPoint
+from dwell.hls.rtl.axis import padding, ports, results
 from dwell.hls.rtl.circuit import Range
 from dwell.hls.rtl.lowering import Stage
 
@@ -69,37 +70,9 @@ def print_top(shell: Shell) -> str:
     ]
     lines += _frame_front(shell)
     lines += _chain(shell, "pixel_valid", "pixel_first", "pixel_last", "pixel")
-    lines += results(shell.stages[-1].result, shell.output_type, shell.out_bytes)
+    lines += results(shell.stages[-1].result, shell.output_type, shell.out_bytes, "result")
     lines += ["", "endmodule", "", "`default_nettype wire", ""]
     return "\n".join(lines)
-
-
-def ports(top: str, in_bytes: int, out_bytes: int) -> list[str]:
-    """The head of a top module."""
-    return [
-        f"module {top} (",
-        "    input  wire aclk,",
-        "    input  wire aresetn,",
-        f"    input  wire [{8 * in_bytes - 1}:0] s_axis_tdata,",
-        "    input  wire s_axis_tvalid,",
-        "    output wire s_axis_tready,",
-        "    input  wire s_axis_tlast,",
-        "    input  wire s_axis_tuser,",
-        f"    output wire [{8 * out_bytes - 1}:0] m_axis_tdata,",
-        "    output wire m_axis_tvalid,",
-        "    input  wire m_axis_tready,",
-        "    output wire m_axis_tlast,",
-        "    output wire m_axis_tuser",
-        ");",
-    ]
-
-
-def padding(in_bytes: int, input_bits: int) -> list[str]:
-    """Takes what is left of the last byte of the input."""
-    top = 8 * in_bytes - 1
-    if input_bits > top:
-        return []
-    return [f"{_INDENT}wire unused_padding = &{{1'b0, s_axis_tdata[{top}:{input_bits}]}};"]
 
 
 def _frame_front(shell: Shell) -> list[str]:
@@ -211,18 +184,3 @@ def fifo(bits: int, in_flight: int, depth_log2: int, source: tuple[str, str, str
         ".m_data({m_axis_tuser, m_axis_tlast, result})",
         f"{_INDENT});",
     ]
-
-
-def results(spans: Sequence[Range], kind: FixedPoint, out_bytes: int) -> list[str]:
-    """`result` into `m_axis_tdata`: codes aligned to `kind`; the last one's sign fills the padding."""
-    lines = ["", f"{_INDENT}// ---- {kind} each, the first one lowest"]
-    source, target = 0, 0
-    for place, span in enumerate(spans):
-        out = kind.width if place < len(spans) - 1 else 8 * out_bytes - target
-        lines.append(
-            f"{_INDENT}dwell_extend #(.IN_BITS({span.bits}), .IN_SIGNED({int(span.signed)}), "
-            f".UP({kind.frac - span.frac}), .OUT_BITS({out})) u_out{place} "
-            f"(.a(result[{source + span.bits - 1}:{source}]), .y(m_axis_tdata[{target + out - 1}:{target}]));"
-        )
-        source, target = source + span.bits, target + kind.width
-    return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dwell.hls.qmodel import FixedPoint, QModel
+from dwell.hls.rtl.axis import declarations, extended
 from dwell.hls.rtl.circuit import Range
 from dwell.hls.rtl.folded.layer import LOAD_PORTS, FoldedLayer, Loads
 from dwell.hls.rtl.folded.memory import BUS_BITS
@@ -49,20 +50,7 @@ def link_bits(data: int) -> dict[str, int]:
 
 def axis_ports(ports: tuple[Port, Port], loads: Loads | None) -> list[str]:
     """Port declarations of a design."""
-    lines = [
-        f"{INDENT}input  wire aclk,",
-        f"{INDENT}input  wire aresetn,",
-        f"{INDENT}input  wire {vector(8 * ports[0].size)} s_axis_tdata,",
-        f"{INDENT}input  wire s_axis_tvalid,",
-        f"{INDENT}output wire s_axis_tready,",
-        f"{INDENT}input  wire s_axis_tlast,",
-        f"{INDENT}input  wire s_axis_tuser,",
-        f"{INDENT}output wire {vector(8 * ports[1].size)} m_axis_tdata,",
-        f"{INDENT}output wire m_axis_tvalid,",
-        f"{INDENT}input  wire m_axis_tready,",
-        f"{INDENT}output wire m_axis_tlast,",
-        f"{INDENT}output wire m_axis_tuser,",
-    ]
+    lines = [f"{INDENT}{line}," for line in declarations(ports[0].size, ports[1].size)]
     if loads:
         for name, bits, direction in _LITE:
             width = bits or loads.bits + 4
@@ -217,13 +205,4 @@ def back(kind: FixedPoint, spans: Sequence[Range], port: Port, link: str) -> lis
         f"{INDENT}assign {link}_ready = m_axis_tready;",
         f"{INDENT}wire unused_back = &{{1'b0, back_bank}};",
     ]
-    source = target = 0
-    for number, span in enumerate(spans):
-        out = kind.width if number < len(spans) - 1 else 8 * port.size - target
-        lines.append(
-            f"{INDENT}dwell_extend #(.IN_BITS({span.bits}), .IN_SIGNED({int(span.signed)}), "
-            f".UP({kind.frac - span.frac}), .OUT_BITS({out})) u_out{number} "
-            f"(.a({link}_data[{source + span.bits - 1}:{source}]), .y(m_axis_tdata[{target + out - 1}:{target}]));"
-        )
-        source, target = source + span.bits, target + kind.width
-    return lines
+    return lines + extended(spans, kind, port.size, f"{link}_data")

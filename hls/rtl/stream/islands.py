@@ -8,7 +8,6 @@ import numpy as np
 
 from dwell.errors import ResourceError, UnsupportedLayerError
 from dwell.hls.qmodel import Conv2D, Dense, Node, Pool2D, Pooling, QModel, Tensor
-from dwell.hls.rtl.adders import MOST_SUM_BITS, MOST_WEIGHT_BITS
 from dwell.hls.rtl.circuit import CircuitBuilder, Range
 from dwell.hls.rtl.kernel import Kernel
 from dwell.hls.rtl.kernels import make_kernel
@@ -17,6 +16,7 @@ from dwell.hls.rtl.schedule import pipeline
 from dwell.hls.rtl.stream.blocks import Reduce, Window
 from dwell.hls.rtl.stream.layout import Geometry, Layout
 from dwell.hls.rtl.sums import total
+from dwell.hls.rtl.support import check_exact
 
 #: When a window is there in a kernel's first clock, in adder levels: it is masked at the edges of the frame.
 _MASKED = 0.4
@@ -49,17 +49,7 @@ def check_window(node: Conv2D | Pool2D, supported: Sequence[str]) -> None:
 
 def check_linear(model: QModel, node: Conv2D | Dense, lanes: int, supported: Sequence[str]) -> None:
     """Raise where a layer's adder graphs would not be exact, or would be too many."""
-    interval = model.intervals[node.output]
-    weight = int(np.abs(node.weight).max(initial=0)).bit_length()
-    sums = max(abs(interval.least), abs(interval.greatest)).bit_length()
-    if weight > MOST_WEIGHT_BITS or sums > MOST_SUM_BITS:
-        raise UnsupportedLayerError(
-            node.name,
-            type(node).__name__,
-            supported,
-            reason=f"weights of {weight} bits (limit {MOST_WEIGHT_BITS}), sums of {sums} ({MOST_SUM_BITS})",
-            hint="quantize its weights and inputs more coarsely",
-        )
+    check_exact(model, node, supported)
     products = int(np.count_nonzero(node.weight)) * lanes
     if products > MOST_PRODUCTS:
         raise ResourceError(

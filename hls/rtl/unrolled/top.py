@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dwell.hls.qmodel import FixedPoint
+from dwell.hls.rtl.axis import padding, ports, results
 from dwell.hls.rtl.kernel import Kernel
-from dwell.hls.rtl.tops import FIFO_LATENCY, FRONT_LATENCY, fifo, padding, ports, results
+from dwell.hls.rtl.tops import FIFO_LATENCY, FRONT_LATENCY, fifo
 
 _INDENT = "    "
 
@@ -70,7 +71,7 @@ def print_sample_top(design: SampleTop) -> str:
             design.depth_log2,
             ("network_valid", "network_first", "network_last", "network_result"),
         ),
-        *results(kernel.result, design.output, out_bytes),
+        *results(kernel.result, design.output, out_bytes, "result"),
         "",
         "endmodule",
         "",
