@@ -13,7 +13,7 @@ from dwell.hls.qmodel.checks import check_inputs, check_node
 from dwell.hls.qmodel.graph import QModel
 from dwell.hls.qmodel.ranges import Interval, node_interval
 from dwell.hls.qmodel.shapes import node_frac, node_shape
-from dwell.hls.qmodel.types import FixedPoint, Overflow, Rounding, Tensor, frozen_codes
+from dwell.hls.qmodel.types import Codes, FixedPoint, Overflow, Rounding, Tensor, frozen_codes
 
 Numbers = float | tuple[float, ...]
 Pads = tuple[int, int, int, int]
@@ -72,8 +72,7 @@ class Builder:
         groups: int = 1,
     ) -> str:
         """A convolution of weight codes (kh, kw, cin, cout); `weight_type` defaults to the narrowest."""
-        codes = frozen_codes(weight)
-        kind = weight_type or FixedPoint.holding(int(codes.min()), int(codes.max()), weight_frac)
+        codes, kind = _weights(weight, weight_frac, weight_type)
         biases = frozen_codes(bias)
         return self._add(
             n.Conv2D(name, (source,), name, codes, kind, biases, bias_frac, stride, dilation, padding, groups)
@@ -91,8 +90,7 @@ class Builder:
         weight_type: FixedPoint | None = None,
     ) -> str:
         """A matrix product of weight codes (cin, cout)."""
-        codes = frozen_codes(weight)
-        kind = weight_type or FixedPoint.holding(int(codes.min()), int(codes.max()), weight_frac)
+        codes, kind = _weights(weight, weight_frac, weight_type)
         return self._add(n.Dense(name, (source,), name, codes, kind, frozen_codes(bias), bias_frac))
 
     def affine(
@@ -107,8 +105,7 @@ class Builder:
         weight_type: FixedPoint | None = None,
     ) -> str:
         """Each channel times its factor, plus its bias: codes (C,) or (1,)."""
-        codes = frozen_codes(weight)
-        kind = weight_type or FixedPoint.holding(int(codes.min()), int(codes.max()), weight_frac)
+        codes, kind = _weights(weight, weight_frac, weight_type)
         return self._add(n.Affine(name, (source,), name, codes, kind, frozen_codes(bias), bias_frac))
 
     def relu(self, name: str, source: str) -> str:
@@ -262,3 +259,9 @@ def _meaning(node: n.Node, sources: Sequence[Tensor]) -> tuple[Numbers, Numbers]
     if isinstance(node, n.Multiply):
         return scales[0] * scales[1], 0.0
     return (scales[0], 0.0) if len(set(scales)) == 1 else (1.0, 0.0)
+
+
+def _weights(weight: npt.ArrayLike, frac: int, kind: FixedPoint | None) -> tuple[Codes, FixedPoint]:
+    """Weight codes and their type, by default the narrowest."""
+    codes = frozen_codes(weight)
+    return codes, kind or FixedPoint.holding(int(codes.min()), int(codes.max()), frac)

@@ -94,19 +94,12 @@ class Island:
 
 
 @dataclass(frozen=True)
-class Folded:
-    """A layer with shared multipliers. It takes its vector in beats; all channels of a result leave together."""
+class _Line:
+    """What all blocks with one link in and one link out have."""
 
     name: str
     input: str
     output: str
-    nodes: tuple[Node, ...]
-    layer: FoldedLayer
-
-    @property
-    def beats(self) -> int:
-        """Beats of a vector."""
-        return self.layer.unit.folding.inputs // self.layer.in_lanes
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -115,6 +108,19 @@ class Folded:
     @property
     def outputs(self) -> tuple[str, ...]:
         return (self.output,)
+
+
+@dataclass(frozen=True)
+class Folded(_Line):
+    """A layer with shared multipliers. It takes its vector in beats; all channels of a result leave together."""
+
+    nodes: tuple[Node, ...]
+    layer: FoldedLayer
+
+    @property
+    def beats(self) -> int:
+        """Beats of a vector."""
+        return self.layer.unit.folding.inputs // self.layer.in_lanes
 
 
 @dataclass(frozen=True)
@@ -157,95 +163,39 @@ class Join:
 
 
 @dataclass(frozen=True)
-class Fifo:
+class Fifo(_Line):
     """Places before a join. `bound`: how many of them keep it from a deadlock."""
 
-    name: str
-    input: str
-    output: str
     depth: int
     bound: int = 0
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.input,)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return (self.output,)
-
 
 @dataclass(frozen=True)
-class Narrow:
+class Narrow(_Line):
     """A beat in `ratio` parts, one after the other; of the last beat of a line only `last_parts`."""
 
-    name: str
-    input: str
-    output: str
     ratio: int
     line_beats: int
     last_parts: int
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.input,)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return (self.output,)
-
 
 @dataclass(frozen=True)
-class Regroup:
+class Regroup(_Line):
     """Beats of a row as beats of another number of pixels, which divides the row."""
 
-    name: str
-    input: str
-    output: str
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.input,)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return (self.output,)
-
 
 @dataclass(frozen=True)
-class Widen:
+class Widen(_Line):
     """`ratio` beats in one."""
 
-    name: str
-    input: str
-    output: str
     ratio: int
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.input,)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return (self.output,)
 
 
 @dataclass(frozen=True)
-class Wires:
+class Wires(_Line):
     """Elements of a beat in another order, or brought to another type: element i of the output is `source[i]`."""
 
-    name: str
-    input: str
-    output: str
     source: tuple[int, ...]
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.input,)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return (self.output,)
 
 
 Block: TypeAlias = Entry | Island | Folded | Fork | Join | Fifo | Narrow | Regroup | Widen | Wires
