@@ -13,6 +13,7 @@ from dwell.quantize.job import Codes, Floats, Job, Outcome, check_loss, exact_co
 from dwell.quantize.params import Hgq2Params
 from dwell.quantize.scales import activation_frac, weight_frac
 from dwell.quantize.source import float_activations
+from dwell.quantize.tensorflow_settings import settle_tensorflow
 
 _BIT_RATE = 5.0
 """How much faster widths learn than weights: they have whole steps to go, and few epochs for it."""
@@ -62,17 +63,9 @@ def quantize(job: Job) -> Outcome:
 def _prepare_tensorflow(job: Job) -> None:
     """Import TensorFlow quietly, on one thread and deterministic: the order of sums decides the result."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    settle_tensorflow(job.log)
     import keras
-    import tensorflow as tf
 
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:  # only where TensorFlow has been at work in this process before
-        job.log.warning("TensorFlow is already running on more than one thread: the result may differ")
-    tf.config.experimental.enable_op_determinism()
     keras.utils.clear_session(free_memory=False)  # the names it makes up are counted from here
     keras.utils.set_random_seed(job.seed)
 

@@ -15,6 +15,7 @@ from dwell.quantize.job import Codes, Floats, Job, Outcome, check_loss, exact_co
 from dwell.quantize.params import QKerasParams
 from dwell.quantize.scales import activation_frac
 from dwell.quantize.source import float_activations
+from dwell.quantize.tensorflow_settings import settle_tensorflow
 
 
 def quantize(job: Job) -> Outcome:
@@ -80,17 +81,9 @@ def _each(bits: Sequence[int], count: int, key: str) -> tuple[int, ...]:
 def _prepare_keras(job: Job) -> None:
     """Keras 2 and TensorFlow, quiet, on one thread and deterministic: the order of sums decides the result."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    import tensorflow as tf
+    settle_tensorflow(job.log)
     import tf_keras
 
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:  # only where TensorFlow has been at work in this process before
-        job.log.warning("TensorFlow is already running on more than one thread: the result may differ")
-    tf.config.experimental.enable_op_determinism()
     tf_keras.backend.clear_session()  # the names it makes up are counted from here
     tf_keras.utils.set_random_seed(job.seed)
 
