@@ -1,6 +1,6 @@
 """Registers of the dwell firmware shell.
 
-Generated from dwell_shell.rdl (sha256 9afaea830da2cdfc): change that, not this.
+Generated from dwell_shell.rdl (sha256 6d0ba47cfb12a4b7): change that, not this.
 """
 
 from __future__ import annotations
@@ -9,6 +9,10 @@ ID = 0x000
 VERSION = 0x004
 VERSION_MINOR_SHIFT, VERSION_MINOR_MASK = 0, 0xFFFF
 VERSION_MAJOR_SHIFT, VERSION_MAJOR_MASK = 16, 0xFFFF
+DESIGN = 0x008
+DESIGN_FRAMES = 0x1
+DESIGN_WEIGHTS = 0x2
+DESIGN_SIGNED_ELEMENTS = 0x4
 BUILD_DIGEST0 = 0x010
 BUILD_DIGEST1 = 0x014
 BUILD_DIGEST2 = 0x018
@@ -18,12 +22,20 @@ WINDOW_WINDOW_LINES_SHIFT, WINDOW_WINDOW_LINES_MASK = 0, 0xFF
 WINDOW_WINDOW_PIXELS_SHIFT, WINDOW_WINDOW_PIXELS_MASK = 8, 0xFF
 WINDOW_MAX_LINE_SHIFT, WINDOW_MAX_LINE_MASK = 16, 0xFFFF
 STREAM_FORMAT = 0x024
-STREAM_FORMAT_PIXEL_BITS_SHIFT, STREAM_FORMAT_PIXEL_BITS_MASK = 0, 0xFF
-STREAM_FORMAT_SCORE_BITS_SHIFT, STREAM_FORMAT_SCORE_BITS_MASK = 8, 0xFF
-STREAM_FORMAT_DECISION_BITS_SHIFT, STREAM_FORMAT_DECISION_BITS_MASK = 16, 0xFF
+STREAM_FORMAT_SOURCE_BITS_SHIFT, STREAM_FORMAT_SOURCE_BITS_MASK = 0, 0xFFF
+STREAM_FORMAT_DECISION_BITS_SHIFT, STREAM_FORMAT_DECISION_BITS_MASK = 12, 0xFFF
+STREAM_FORMAT_SCORE_BITS_SHIFT, STREAM_FORMAT_SCORE_BITS_MASK = 24, 0xFF
 EVENT_MEMORY = 0x028
 EVENT_MEMORY_DEPTH_SHIFT, EVENT_MEMORY_DEPTH_MASK = 0, 0xFFFF
 EVENT_MEMORY_BATCH_SHIFT, EVENT_MEMORY_BATCH_MASK = 16, 0xFFFF
+FRAME_BEATS = 0x02C
+POSITIONS = 0x030
+POSITIONS_PIXELS_SHIFT, POSITIONS_PIXELS_MASK = 0, 0xFFFF
+POSITIONS_LINES_SHIFT, POSITIONS_LINES_MASK = 16, 0xFFFF
+DECISION_FORMAT = 0x034
+DECISION_FORMAT_ELEMENTS_SHIFT, DECISION_FORMAT_ELEMENTS_MASK = 0, 0xFFFF
+DECISION_FORMAT_BEATS_SHIFT, DECISION_FORMAT_BEATS_MASK = 16, 0xFFFF
+TAP_DEPTH = 0x038
 CONTROL = 0x040
 CONTROL_ENABLE = 0x1
 CONTROL_NEVER_STALL = 0x2
@@ -31,6 +43,7 @@ CONTROL_EXTERNAL_FRAMING = 0x4
 CONTROL_DECISIONS = 0x8
 CONTROL_LINE_PACKETS = 0x10
 CONTROL_PULSE = 0x20
+CONTROL_CLASS_TRIGGER = 0x40
 COMMAND = 0x044
 COMMAND_SOFT_RESET = 0x1
 COMMAND_CLEAR = 0x2
@@ -53,6 +66,8 @@ STATUS_SOURCE_WAITING = 0x20
 STATUS_FAULT_SURPLUS = 0x100
 STATUS_FAULT_FRAMES = 0x200
 EVENTS_LEVEL = 0x05C
+SELECT = 0x060
+SELECT_ELEMENT_SHIFT, SELECT_ELEMENT_MASK = 0, 0xFFFF
 
 #: Counters of 64 bits: name, offset of the low half; the high half is 4 bytes on.
 COUNTERS = {
@@ -66,6 +81,8 @@ COUNTERS = {
     "triggers": 0x0B8,
     "events": 0x0C0,
     "events_dropped": 0x0C8,
+    "frames_dropped": 0x0D0,
+    "frames_cut": 0x0D8,
 }
 
 #: Every register: name, (offset, access, fields as (name, lowest bit, bits)).
@@ -81,6 +98,15 @@ REGISTERS = {
         (
             ("minor", 0, 16),
             ("major", 16, 16),
+        ),
+    ),
+    "design": (
+        0x008,
+        "read-only",
+        (
+            ("frames", 0, 1),
+            ("weights", 1, 1),
+            ("signed_elements", 2, 1),
         ),
     ),
     "build_digest0": (
@@ -116,9 +142,9 @@ REGISTERS = {
         0x024,
         "read-only",
         (
-            ("pixel_bits", 0, 8),
-            ("score_bits", 8, 8),
-            ("decision_bits", 16, 8),
+            ("source_bits", 0, 12),
+            ("decision_bits", 12, 12),
+            ("score_bits", 24, 8),
         ),
     ),
     "event_memory": (
@@ -128,6 +154,32 @@ REGISTERS = {
             ("depth", 0, 16),
             ("batch", 16, 16),
         ),
+    ),
+    "frame_beats": (
+        0x02C,
+        "read-only",
+        (("value", 0, 32),),
+    ),
+    "positions": (
+        0x030,
+        "read-only",
+        (
+            ("pixels", 0, 16),
+            ("lines", 16, 16),
+        ),
+    ),
+    "decision_format": (
+        0x034,
+        "read-only",
+        (
+            ("elements", 0, 16),
+            ("beats", 16, 16),
+        ),
+    ),
+    "tap_depth": (
+        0x038,
+        "read-only",
+        (("value", 0, 32),),
     ),
     "control": (
         0x040,
@@ -139,6 +191,7 @@ REGISTERS = {
             ("decisions", 3, 1),
             ("line_packets", 4, 1),
             ("pulse", 5, 1),
+            ("class_trigger", 6, 1),
         ),
     ),
     "command": (
@@ -194,6 +247,11 @@ REGISTERS = {
         "read-only",
         (("value", 0, 16),),
     ),
+    "select": (
+        0x060,
+        "read-write",
+        (("element", 0, 16),),
+    ),
     "clocks_lo": (0x080, "read-only", (("value", 0, 32),)),
     "clocks_hi": (0x084, "read-only", (("value", 0, 32),)),
     "frames_lo": (0x088, "read-only", (("value", 0, 32),)),
@@ -214,4 +272,8 @@ REGISTERS = {
     "events_hi": (0x0C4, "read-only", (("value", 0, 32),)),
     "events_dropped_lo": (0x0C8, "read-only", (("value", 0, 32),)),
     "events_dropped_hi": (0x0CC, "read-only", (("value", 0, 32),)),
+    "frames_dropped_lo": (0x0D0, "read-only", (("value", 0, 32),)),
+    "frames_dropped_hi": (0x0D4, "read-only", (("value", 0, 32),)),
+    "frames_cut_lo": (0x0D8, "read-only", (("value", 0, 32),)),
+    "frames_cut_hi": (0x0DC, "read-only", (("value", 0, 32),)),
 }

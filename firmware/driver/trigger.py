@@ -10,7 +10,7 @@ from . import registers as regs
 from .errors import BuildMismatchError
 
 ID = 0x4457454C
-MAJOR_VERSION = 1
+MAJOR_VERSION = 2
 
 
 class DwellTrigger(DefaultIP):
@@ -56,9 +56,9 @@ class DwellTrigger(DefaultIP):
             "window_lines": window & 0xFF,
             "window_pixels": window >> 8 & 0xFF,
             "max_line": window >> 16,
-            "pixel_bits": streams & 0xFF,
-            "score_bits": streams >> 8 & 0xFF,
-            "decision_bits": streams >> 16 & 0xFF,
+            "pixel_bits": streams & 0xFFF,
+            "score_bits": streams >> 24,
+            "decision_bits": streams >> 12 & 0xFFF,
             "event_depth": memory & 0xFFFF,
             "event_batch": memory >> 16,
         }

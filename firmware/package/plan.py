@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dwell.errors import ConfigError
 from dwell.hls.design import Design
 
-VERSION = (1, 0)
+VERSION = (2, 0)
 """Of the register map; a driver refuses another first number."""
 
 EVENT_LOG2 = 9

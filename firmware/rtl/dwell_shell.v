@@ -17,7 +17,7 @@ module dwell_shell #(
     parameter         MAX_LINE       = 256,    // longest line that the network takes
     parameter         EVENT_LOG2     = 9,      // log2 of the event records that can wait
     parameter         EVENT_BATCH    = 256,    // most event records in a batch
-    parameter [ 31:0] VERSION        = 32'h0001_0000,
+    parameter [ 31:0] VERSION        = 32'h0002_0000,
     parameter [127:0] BUILD_DIGEST   = 128'd0
 ) (
     input  wire                     aclk,
@@ -90,10 +90,10 @@ module dwell_shell #(
     wire [31:0] reg_write_data, reg_read_data;
     wire [ 3:0] reg_write_strobe;
 
-    wire        enable, never_stall, external_framing, decisions_on, line_packets, pulse_on;
+    wire        enable, never_stall, external_framing, decisions_on, line_packets, pulse_on, class_trigger;
     wire        soft_reset, clear, restart, flush_events, snapshot;
     wire [31:0] threshold, dead_time, pulse_length;
-    wire [15:0] line_pixels, frame_lines;
+    wire [15:0] line_pixels, frame_lines, select_element;
 
     wire        tap_busy, network_busy, events_waiting, flushing, source_waiting;
     reg         fault_surplus, fault_frames;
@@ -128,12 +128,16 @@ module dwell_shell #(
         .build_digest2(BUILD_DIGEST[63:32]), .build_digest3(BUILD_DIGEST[31:0]),
         .window_window_lines(WINDOW_LINES_32[7:0]), .window_window_pixels(WINDOW_PIXELS_32[7:0]),
         .window_max_line(MAX_LINE_32[15:0]),
-        .stream_format_pixel_bits(PIXEL_BITS_32[7:0]), .stream_format_score_bits(SCORE_BITS_32[7:0]),
-        .stream_format_decision_bits(DECISION_BITS_32[7:0]),
+        .design_frames(1'b0), .design_weights(1'b0), .design_signed_elements(1'b1),
+        .stream_format_source_bits(PIXEL_BITS_32[11:0]), .stream_format_score_bits(SCORE_BITS_32[7:0]),
+        .stream_format_decision_bits(DECISION_BITS_32[11:0]),
+        .frame_beats(32'd0), .positions_pixels(16'd0), .positions_lines(16'd0),
+        .decision_format_elements(16'd1), .decision_format_beats(16'd1), .tap_depth(32'd16),
         .event_memory_depth(EVENT_DEPTH_32[15:0]), .event_memory_batch(EVENT_BATCH_32[15:0]),
         .control_enable(enable), .control_never_stall(never_stall),
         .control_external_framing(external_framing), .control_decisions(decisions_on),
         .control_line_packets(line_packets), .control_pulse(pulse_on),
+        .control_class_trigger(class_trigger), .select_element(select_element),
         .command_soft_reset(soft_reset), .command_clear(clear), .command_restart(restart),
         .command_flush_events(flush_events), .command_snapshot(snapshot),
         .threshold(threshold), .dead_time(dead_time), .pulse_length(pulse_length),
@@ -146,7 +150,8 @@ module dwell_shell #(
         .counter_clocks(n_clocks), .counter_frames(n_frames), .counter_pixels(n_pixels),
         .counter_pixels_decided(n_decided), .counter_pixels_dropped(n_dropped),
         .counter_decisions(n_decisions), .counter_decisions_dropped(n_decisions_dropped),
-        .counter_triggers(n_triggers), .counter_events(n_events), .counter_events_dropped(n_events_dropped)
+        .counter_triggers(n_triggers), .counter_events(n_events), .counter_events_dropped(n_events_dropped),
+        .counter_frames_dropped(64'd0), .counter_frames_cut(64'd0)
     );
 
     // ---- reset of all but the registers and counters
@@ -337,7 +342,7 @@ module dwell_shell #(
     wire unused = &{1'b0, low_frames, low_pixels, low_decided, low_dropped, low_decisions, low_lost,
                     low_triggers, low_events, tags_level, out_level, WINDOW_LINES_32, WINDOW_PIXELS_32,
                     MAX_LINE_32, PIXEL_BITS_32, SCORE_BITS_32, DECISION_BITS_32, EVENT_DEPTH_32,
-                    EVENT_BATCH_32, OFFSET_LINE_32, OFFSET_PIXEL_32};
+                    EVENT_BATCH_32, class_trigger, select_element, OFFSET_LINE_32, OFFSET_PIXEL_32};
 
 endmodule
 

@@ -15,11 +15,12 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 from dwell.firmware.driver.registers import COUNTERS, REGISTERS
 
 STORED = {
-    "control": 0x3F,
+    "control": 0x7F,
     "threshold": 0xFFFFFFFF,
     "dead_time": 0xFFFFFFFF,
     "pulse_length": 0xFFFFFFFF,
     "frame_size": 0xFFFFFFFF,
+    "select": 0xFFFF,
 }
 
 

@@ -156,8 +156,8 @@ def test_a_bitstream_for_a_device(overlay: Path) -> None:
 
 def test_another_version_of_the_registers(overlay: Path) -> None:
     trigger = overlay / "dwell_board" / "trigger.py"
-    trigger.write_text(trigger.read_text().replace("MAJOR_VERSION = 1", "MAJOR_VERSION = 2"))
-    with pytest.raises(DeviceError, match=r"registers are version 1\.0, this driver knows 2\.x"):
+    trigger.write_text(trigger.read_text().replace("MAJOR_VERSION = 2", "MAJOR_VERSION = 3"))
+    with pytest.raises(DeviceError, match=r"registers are version 2\.0, this driver knows 3\.x"):
         open_board("sim", overlay)
 
 
