@@ -16,7 +16,7 @@ from .errors import BoardError, BoardTimeoutError, BuildMismatchError, TransferE
 from .records import EVENT, Batch, read_batch, split_decisions
 from .trigger import DwellTrigger
 
-FORMAT = "dwell-overlay-1"
+FORMAT = "dwell-overlay-2"
 _NEVER = 0x7FFFFFFF
 
 

@@ -14,16 +14,16 @@ from dwell.artifact import json_digest, write_atomic_dir
 from dwell.errors import ConfigError
 from dwell.firmware.boards import Board, System
 from dwell.firmware.package.bitfile import simulation_bit
+from dwell.firmware.package.describe import FORMAT, describe
 from dwell.firmware.package.fusesoc import core_file
 from dwell.firmware.package.hwh import hwh
-from dwell.firmware.package.plan import DMA_LENGTH_BITS, VERSION, ShellPlan, plan_shell
+from dwell.firmware.package.plan import ShellPlan, plan_shell
 from dwell.firmware.package.selftest import self_test_vectors
 from dwell.firmware.package.top import top_module
 from dwell.firmware.package.vivado import build_tcl, pins_xdc
 from dwell.hls.design import Design
 from dwell.plugins import load_plugin
 
-FORMAT = "dwell-overlay-1"
 DRIVER = "dwell_board"
 """The name of the driver's package in an overlay."""
 
@@ -86,7 +86,7 @@ def overlay_files(design: Design, plan: ShellPlan, board: Board, system: System)
         "hwh": _sha256(hand_off.encode()),
         "rtl": _digests(rtl),
     }
-    described = _describe(design, plan, board, digest, release)
+    described = describe(design, plan, board, digest, release)
     texts = {
         f"{design.name}.hwh": hand_off,
         f"{design.name}.core": core_file(plan, board, release, sources),
@@ -134,33 +134,6 @@ def _driver() -> dict[str, bytes]:
     folder = resources.files("dwell.firmware.driver")
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".py"))
     return {f"{DRIVER}/{name}": folder.joinpath(name).read_bytes() for name in names}
-
-
-def _describe(design: Design, plan: ShellPlan, board: Board, digest: str, release: str) -> dict[str, object]:
-    return {
-        "format": FORMAT,
-        "name": design.name,
-        "board": board.name,
-        "build_digest": digest,
-        "design_digest": design.digest,
-        "design_edited": list(design.edited),
-        "dwell": release,
-        "version": list(VERSION),
-        "clock_mhz": board.clock.default_mhz,
-        "bitstream": "simulation only",
-        "dma_length_bits": DMA_LENGTH_BITS,
-        "pixel": {
-            "bits": plan.pixel_bits,
-            "signed": design.input.type.signed,
-            "width": design.input.type.width,
-            "frac": design.input.type.frac,
-            "channels": design.input.shape[-1],
-        },
-        "score": {"bits": plan.score_bits, "frac": plan.score_frac, "scale": plan.score_scale},
-        "decision_bits": plan.decision_bits,
-        "window": list(plan.window),
-        "max_line": plan.max_line,
-    }  # fmt: skip
 
 
 def _readme(design: Design, board: Board) -> str:

@@ -25,7 +25,7 @@ def hwh(plan: ShellPlan, system: System) -> str:
     Xml.SubElement(root, "EXTERNALPORTS")
     Xml.SubElement(root, "EXTERNALINTERFACES")
     modules = Xml.SubElement(root, "MODULES")
-    _dma(modules, "frames_dma", send=plan.pixel_bits, receive=plan.decision_bits)
+    _dma(modules, "frames_dma", send=plan.source_bits, receive=plan.decision_bits)
     _dma(modules, "events_dma", send=0, receive=128)
     _shell(modules, plan)
     _processing_system(modules, system)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import enum
+import math
 from dataclasses import dataclass
 
 from dwell.errors import ConfigError
-from dwell.hls.design import Design
+from dwell.hls.design import Design, StreamPort
 
 VERSION = (2, 0)
 """Of the register map; a driver refuses another first number."""
@@ -15,41 +17,65 @@ EVENT_BATCH = 256
 DMA_LENGTH_BITS = 23
 """Length field of the DMAs: transfers below 8 MiB."""
 
-_STREAM_BITS = (8, 16, 32, 64)
+_STREAM_BITS = (8, 16, 32, 64, 128, 256, 512, 1024)
+_PIXEL_BITS = (8, 16, 32, 64)
 _MOST_SCORE_BITS = 32
+_MOST_PLACES = 0xFFFF
+_LEAST_TAP_LOG2 = 4
+_MOST_TAP_BITS = 1 << 21
+"""Memory of the tap: 64 block RAMs of 36 kbit, less than half of the smallest board's."""
+
+
+class Kind(enum.StrEnum):
+    """What the shell counts in."""
+
+    PIXELS = "pixels"
+    FRAMES = "frames"
 
 
 @dataclass(frozen=True)
 class ShellPlan:
-    """The parameters of `dwell_shell` for one design. All widths in bits."""
+    """The parameters of `dwell_shell` for one design. All widths in bits.
+
+    `source_bits` and `decision_bits` are beats of the DMA's streams, `input_bits` and `output_bits` those of
+    the network. In kind frames a frame is `frame_beats` beats and `positions` (lines, pixels) decisions; a
+    decision is `decision_beats` beats of `lanes` elements. In kind pixels those are 0, and `window` and
+    `max_line` say what the network takes. `weights_bits` are address bits, 0 where weights are fixed.
+    """
 
     top: str
     network: str
-    pixel_bits: int
-    net_bits: int
-    score_bits: int
-    score_frac: int
-    score_scale: float
+    kind: Kind
+    source_bits: int
+    input_bits: int
+    output_bits: int
     decision_bits: int
-    window: tuple[int, int]
-    max_line: int
+    score_bits: int
+    signed: bool
+    tap_log2: int
+    window: tuple[int, int] = (0, 0)
+    max_line: int = 0
+    frame_beats: int = 0
+    positions: tuple[int, int] = (0, 0)
+    lanes: int = 1
+    decision_beats: int = 1
+    weights_bits: int = 0
 
 
 def plan_shell(design: Design) -> ShellPlan:
     """The shell's parameters. Raises `ConfigError` for a design that this shell cannot carry."""
-    if design.style != "stream":
-        raise _refuse(
-            design, f"its style is {design.style}, the shell takes pixel streams", "convert with --io stream"
-        )
-    if not design.max_width:
-        raise _refuse(
-            design,
-            f"it takes frames of {design.input.shape} only, the shell takes frames of any size",
-            "a chain of valid convolutions of stride 1 in style 'stream' takes frames of any size",
-        )
+    return _plan_pixels(design) if design.max_width else _plan_frames(design)
+
+
+def beats(port: StreamPort) -> int:
+    """Beats of a frame on a port of a design of fixed frames."""
+    return math.prod(port.shape) // port.elements
+
+
+def _plan_pixels(design: Design) -> ShellPlan:
     if not isinstance(design.output.scale, float) or design.output.offset != 0.0:
         raise _refuse(design, "its score has an offset or scales by channel", "end in a score with one scale")
-    if design.input.tdata_bits not in _STREAM_BITS:
+    if design.input.tdata_bits not in _PIXEL_BITS:
         bits = design.input.tdata_bits
         raise _refuse(design, f"a pixel of {bits} bits fits no DMA stream", "use 1, 2, 4 or 8 bytes a pixel")
     channels = design.output.shape[-1]
@@ -65,14 +91,24 @@ def plan_shell(design: Design) -> ShellPlan:
     return ShellPlan(
         top=f"{design.name}_overlay",
         network=design.top,
-        pixel_bits=design.input.tdata_bits,
-        net_bits=design.output.tdata_bits,
+        kind=Kind.PIXELS,
+        source_bits=design.input.tdata_bits,
+        input_bits=design.input.tdata_bits,
+        output_bits=design.output.tdata_bits,
+        decision_bits=next(bits for bits in _PIXEL_BITS if bits > kind.width),
         score_bits=kind.width,
-        score_frac=kind.frac,
-        score_scale=design.output.scale,
-        decision_bits=next(bits for bits in _STREAM_BITS if bits > kind.width),
+        signed=True,
+        tap_log2=_LEAST_TAP_LOG2,
         window=design.window,
         max_line=design.max_width,
+    )
+
+
+def _plan_frames(design: Design) -> ShellPlan:
+    raise _refuse(
+        design,
+        f"it takes frames of {design.input.shape} only, the shell takes frames of any size",
+        "a chain of valid convolutions of stride 1 in style 'stream' takes frames of any size",
     )
 
 

@@ -22,7 +22,7 @@ def self_test_vectors(model: QModel, plan: ShellPlan) -> bytes:
     codes = random.integers(kind.lo, kind.hi + 1, shape, dtype=np.int64)
     codes[1, :, :, 0] = np.clip(np.arange(shape[2]) * (kind.hi // shape[2]) + kind.lo, kind.lo, kind.hi)
     scores = model.run_codes(codes)[..., 0].astype(np.int32)
-    pixels = (codes[..., 0] & ((1 << kind.width) - 1)).astype(f"u{plan.pixel_bits // 8}")
+    pixels = (codes[..., 0] & ((1 << kind.width) - 1)).astype(f"u{plan.source_bits // 8}")
     return _npz({"pixels": pixels, "scores": scores})
 
 

@@ -21,7 +21,7 @@ def ports(plan: ShellPlan) -> list[tuple[str, int, str]]:
     """(direction, bits, name) of every port but clock and reset."""
     return [
         *((way, bits, f"s_axil_{name}") for way, bits, name in _AXIL),
-        ("input", plan.pixel_bits, "s_axis_tdata"),
+        ("input", plan.source_bits, "s_axis_tdata"),
         ("input", 1, "s_axis_tvalid"),
         ("output", 1, "s_axis_tready"),
         ("input", 1, "s_axis_tlast"),
@@ -83,7 +83,7 @@ def top_module(plan: ShellPlan, digest: str) -> str:
 def _network_ports(plan: ShellPlan) -> list[tuple[str, int, str]]:
     return [
         (way, bits, f"{side}_axis_{name}")
-        for side, data, source in (("s", plan.pixel_bits, "input"), ("m", plan.net_bits, "output"))
+        for side, data, source in (("s", plan.source_bits, "input"), ("m", plan.output_bits, "output"))
         for name, bits in (("tdata", data), ("tvalid", 1), ("tready", 1), ("tlast", 1), ("tuser", 1))
         for way in (source,)
     ]
@@ -92,8 +92,8 @@ def _network_ports(plan: ShellPlan) -> list[tuple[str, int, str]]:
 def _parameters(plan: ShellPlan, digest: str) -> list[tuple[str, object]]:
     major, minor = VERSION
     return [
-        ("PIXEL_BITS", plan.pixel_bits),
-        ("NET_BITS", plan.net_bits),
+        ("PIXEL_BITS", plan.source_bits),
+        ("NET_BITS", plan.output_bits),
         ("SCORE_BITS", plan.score_bits),
         ("DECISION_BITS", plan.decision_bits),
         ("WINDOW_LINES", plan.window[0]),

@@ -70,7 +70,7 @@ def build_tcl(plan: ShellPlan, board: Board, system: System, name: str, sources:
     dmas = "\n".join(
         _dma(engine, send, receive)
         for engine, send, receive in (
-            ("frames_dma", plan.pixel_bits, plan.decision_bits),
+            ("frames_dma", plan.source_bits, plan.decision_bits),
             ("events_dma", 0, 128),
         )
     )
