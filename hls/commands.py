@@ -15,7 +15,7 @@ from dwell.hls.backends import FINN, HLS4ML, RTL, check_backend, parse_input_typ
 from dwell.hls.choices import choose_io, rtl_options
 from dwell.hls.commands_synth import synthesize as synthesize
 from dwell.hls.convert import Converted, read_network
-from dwell.hls.finn.golden import READ_WITH
+from dwell.hls.finn.frames import typed
 from dwell.hls.fit import check_fit
 from dwell.hls.frontends.keras_net.calibrate import post_training
 from dwell.hls.frontends.network import QuantizedNetwork, network_from_artifact, network_from_file
@@ -42,11 +42,11 @@ def convert(args: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(
             f"{out} exists and is not empty", hint="name a new folder with --out", place=str(out)
         )
-    # FINN's design begins at the first quantizer: the type that the frames are read with does not show in it
-    input_type = args.get("input_type") or (READ_WITH if backend == FINN else None)
     with tempfile.TemporaryDirectory(prefix="dwell-ptq-") as scratch, write_atomic_dir(out) as folder:
         path, ptq = post_training(args, Path(scratch))
-        network = _network(path, None if ptq else input_type)
+        network = _network(path, None if ptq else args.get("input_type"))
+        if backend == FINN:
+            network = typed(network)
         name = identifier(Path(str(args["model"])).stem)
         fits = partial(_fits, args, board) if backend == RTL else None
         made = read_network(network, name, output=str(args.get("output") or "logits"), check=fits)
