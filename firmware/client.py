@@ -33,7 +33,11 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class BoardFrame:
-    """What became of a frame: scores int32 (h, w), mask bool (h, w), events (`records.EVENT`, N)."""
+    """What became of a frame: scores int32, mask bool, events (`records.EVENT`, N).
+
+    Kind "pixels": scores and mask (h, w). Kind "frames": scores in the output's shape, mask in that of its
+    positions, the output's without the last axis; of many frames both begin with an axis for them.
+    """
 
     scores: Array
     mask: Array
@@ -49,7 +53,7 @@ class BoardClient:
 
     def __init__(self, command: Sequence[str], *, name: str, timeout_s: float = 10.0) -> None:
         self.name = name
-        self._limit_s = timeout_s + _MARGIN_S
+        self._timeout_s, self._limit_s = timeout_s, timeout_s + _MARGIN_S
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the board
         self._buffer = bytearray()
         self._process = subprocess.Popen(
@@ -62,7 +66,7 @@ class BoardClient:
             self._end()
             raise
         self.info: Mapping[str, Any] = head["info"]
-        """The overlay's description, and `geometry` as the firmware states it."""
+        """The overlay's description (`kind`: pixels or frames), `geometry` as the firmware states it."""
         self.board_seconds = 0.0
         """How long the board took for the last request, without the pipes."""
 
@@ -73,22 +77,37 @@ class BoardClient:
         threshold: int,
         dead_time: int = 0,
         *,
-        lines: int = 256,
-        pixels: int = 256,
+        lines: int | None = None,
+        pixels: int | None = None,
+        select: int = 0,
+        class_trigger: bool = False,
         pulse_clocks: int = 0,
     ) -> None:
-        """Threshold (score code), dead time (decisions), frame size, pulse length (0: none)."""
-        options = {"threshold": int(threshold), "dead_time": int(dead_time)}
-        self._ask("configure", {**options, "lines": lines, "pixels": pixels, "pulse_clocks": pulse_clocks})
+        """Threshold (score code), dead time (decisions), pulse length (0: none).
 
-    def process_frame(self, pixels: Array) -> BoardFrame:
-        """Send a whole frame of codes (lines, pixels); decisions and events come back."""
-        found = self._ask("process_frame", pixels=pixels)[1]
+        Kind "pixels": the frame's size, 256 x 256 if not given. Kind "frames": which code of a decision is
+        its score, and whether it has to be the largest, too.
+        """
+        options = {
+            "threshold": int(threshold), "dead_time": int(dead_time), "lines": lines, "pixels": pixels,
+            "select": int(select), "class_trigger": bool(class_trigger), "pulse_clocks": pulse_clocks,
+        }  # fmt: skip
+        self._ask("configure", options)
+
+    def process_frame(self, frame: Array) -> BoardFrame:
+        """Send a whole frame: codes (lines, pixels), or of the input's shape in kind "frames"."""
+        found = self._ask("process_frame", frames=frame)[1]
+        return BoardFrame(found["scores"], found["mask"], found["events"])
+
+    def process_frames(self, codes: Array) -> BoardFrame:
+        """Kind "frames": send frames (N, *shape) straight after each other; what became of all of them."""
+        limit_s = self._timeout_s * max(1, len(codes)) + _MARGIN_S
+        found = self._ask("process_frames", limit_s=limit_s, frames=codes)[1]
         return BoardFrame(found["scores"], found["mask"], found["events"])
 
     def send_rows(self, rows: Array) -> Array:
         """Send rows of codes (n, pixels) of the present frame; the events they led to come back."""
-        return self._ask("send_rows", pixels=rows)[1]["events"]
+        return self._ask("send_rows", frames=rows)[1]["events"]
 
     def send_row(self, row: Array) -> Array:
         """Send one row of codes (pixels,); the events it led to come back."""

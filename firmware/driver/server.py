@@ -86,21 +86,24 @@ def _answer(board: Any, what: str, options: dict[str, Any], arrays: dict[str, np
     if what == "configure":
         board.configure(**options)
         return None, {}
-    if what == "process_frame":
-        frame = board.process_frame(arrays["pixels"])
-        return None, {"scores": frame.scores, "mask": frame.mask, "events": frame.events}
-    if what == "send_rows":
-        return None, {"events": board.send_rows(arrays["pixels"])}
+    if what in ("process_frame", "process_frames", "send_rows") and hasattr(board, what):
+        found = getattr(board, what)(arrays["frames"])
+        if what == "send_rows":
+            return None, {"events": found}
+        return None, {"scores": found.scores, "mask": found.mask, "events": found.events}
     if what == "events":
         return None, {"events": board.events()}
     if what in ("counters", "self_test"):
         return getattr(board, what)(), {}
-    if what in ("clear", "reset", "start_frame", "close"):
+    if what in ("clear", "reset", "start_frame", "close") and hasattr(board, what):
         getattr(board, what)()
         return None, {}
     if what == "simulation" and hasattr(board.overlay.device, "simulation"):
         return board.overlay.device.simulation(**options), {}
-    raise BoardError(f"the board cannot '{what}'", "the client may be newer than the overlay")
+    raise BoardError(
+        f"a board of kind {board.kind} cannot '{what}'",
+        "the overlay is of the other kind, or the client is newer than the overlay",
+    )
 
 
 def main(arguments: list[str]) -> int:

@@ -50,15 +50,26 @@ class DwellTrigger(DefaultIP):
             )
 
     def geometry(self) -> Mapping[str, int]:
-        """Window (lines, pixels), longest line, bits of pixel, score and decision, event memory and batch."""
+        """What the firmware says of itself: widths in bits, sizes of frames and decisions, event memory.
+
+        Window (lines, pixels) and longest line are 0 in kind "frames"; beats of a frame, positions (lines,
+        pixels), elements and beats of a decision are 0 or 1 in kind "pixels".
+        """
         window, streams, memory = (self.read(r) for r in (regs.WINDOW, regs.STREAM_FORMAT, regs.EVENT_MEMORY))
+        positions, decision = self.read(regs.POSITIONS), self.read(regs.DECISION_FORMAT)
         return {
+            "frames": self.read(regs.DESIGN) & regs.DESIGN_FRAMES,
             "window_lines": window & 0xFF,
             "window_pixels": window >> 8 & 0xFF,
             "max_line": window >> 16,
-            "pixel_bits": streams & 0xFFF,
+            "source_bits": streams & 0xFFF,
             "score_bits": streams >> 24,
             "decision_bits": streams >> 12 & 0xFFF,
+            "frame_beats": self.read(regs.FRAME_BEATS),
+            "lines": positions >> 16,
+            "pixels": positions & 0xFFFF,
+            "elements": decision & 0xFFFF,
+            "result_beats": decision >> 16,
             "event_depth": memory & 0xFFFF,
             "event_batch": memory >> 16,
         }
@@ -82,8 +93,8 @@ class DwellTrigger(DefaultIP):
         """The status in words."""
         status = self.status()
         words = {
-            regs.STATUS_SOURCE_WAITING: "a pixel waits to be taken",
-            regs.STATUS_TAP_BUSY: "pixels wait in the tap",
+            regs.STATUS_SOURCE_WAITING: "a beat waits to be taken",
+            regs.STATUS_TAP_BUSY: "beats wait in the tap",
             regs.STATUS_NETWORK_BUSY: "the network owes decisions",
             regs.STATUS_DECISIONS_WAITING: "decisions wait for their DMA",
             regs.STATUS_EVENTS_WAITING: "event records wait for their DMA",

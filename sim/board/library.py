@@ -15,7 +15,7 @@ import numpy.typing as npt
 from dwell.sim.verilated.build import build_library
 
 FRAMES_ENGINE, EVENTS_ENGINE = 0, 1
-FAULTS = {"none": 0, "pixels": 1, "decisions": 2, "events": 3}
+FAULTS = {"none": 0, "frames": 1, "decisions": 2, "events": 3}
 """Planted faults: the stream or engine that never completes."""
 
 _POINTER, _U32, _U64, _INT = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int
@@ -89,7 +89,7 @@ class Logic:
         return int(self._lib.board_pulses(self._board)), int(self._lib.board_pulse_clocks(self._board))
 
     def pause(self, gap_percent: int, stall_percent: int, seed: int) -> None:
-        """Random idle clocks before pixels, and stalls of the memory behind the receiving engines."""
+        """random idle clocks before beats, and stalls of the memory behind the receiving engines."""
         self._lib.board_pauses(self._board, gap_percent, stall_percent, seed)
 
     def plant(self, fault: str) -> None:

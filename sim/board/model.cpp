@@ -4,6 +4,7 @@
 // time stands still. The DMA engines answer like AXI DMA 7.1 in direct register mode (Xilinx PG021):
 // register map, halt and idle, the length field's width, interrupt and error bits, start latencies.
 // The design's class is always called Vdut, so that this file fits every design.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -95,7 +96,7 @@ struct Board {
     VerilatedContext context;
     std::unique_ptr<Vdut> dut;
     Memory memory{};
-    Channel send;             // pixels, memory to stream
+    Channel send;             // frames, memory to stream
     Channel decisions;        // stream to memory
     Channel events;           // stream to memory
     uint32_t length_mask = 0;
@@ -104,8 +105,8 @@ struct Board {
     bool pulse_before = false;
     uint32_t gap_percent = 0, stall_percent = 0;
     Random random{1};
-    bool offering = false;    // the pixel on the stream was not taken yet
-    bool pixel_bus_stuck = false;
+    bool offering = false;    // the beat on the stream was not taken yet
+    bool frame_bus_stuck = false;
 
     void begin(Channel& channel, uint32_t value, bool sending) {
         if (!(channel.control & kRun) || channel.active) return;
@@ -119,13 +120,15 @@ struct Board {
         channel.status &= ~kIdle;
     }
 
-    void offer_pixel() {
-        bool valid = send.active && !send.ending && send.delay == 0 && !pixel_bus_stuck;
+    void offer_beat() {
+        bool valid = send.active && !send.ending && send.delay == 0 && !frame_bus_stuck;
         if (valid && !offering) valid = !random.percent(gap_percent);
         offering = valid;
         dut->s_axis_tvalid = valid;
         if (!valid) return;
-        put(dut->s_axis_tdata, memory.bytes + (send.address - memory.base) + send.moved, send.beat_bytes);
+        // The last beat of a transfer that is no whole number of beats holds zeros above its bytes.
+        const uint32_t count = std::min(send.beat_bytes, send.length - send.moved);
+        put(dut->s_axis_tdata, memory.bytes + (send.address - memory.base) + send.moved, count);
         dut->s_axis_tlast = send.moved + send.beat_bytes >= send.length;
         dut->s_axis_tuser = 0;
     }
@@ -157,18 +160,18 @@ struct Board {
     }
 
     void tick() {
-        offer_pixel();
+        offer_beat();
         dut->m_axis_tready = open(decisions);
         dut->m_axis_events_tready = open(events);
         dut->aclk = 0;
         dut->eval();
-        const bool pixel = dut->s_axis_tvalid && dut->s_axis_tready;
+        const bool beat = dut->s_axis_tvalid && dut->s_axis_tready;
         const bool decision = dut->m_axis_tvalid && dut->m_axis_tready;
         const bool event = dut->m_axis_events_tvalid && dut->m_axis_events_tready;
         wind(send);
         wind(decisions);
         wind(events);
-        if (pixel) {
+        if (beat) {
             send.moved += send.beat_bytes;
             offering = false;
             if (send.moved >= send.length) send.ending = true;
@@ -203,7 +206,7 @@ struct Board {
 
 extern "C" {
 
-Board* board_new(uint8_t* memory, uint64_t base, uint64_t size, uint32_t pixel_bytes, uint32_t decision_bytes,
+Board* board_new(uint8_t* memory, uint64_t base, uint64_t size, uint32_t frame_bytes, uint32_t decision_bytes,
                  uint32_t length_bits, uint64_t seed) {
     auto* board = new Board;
     board->context.randReset(2);
@@ -212,7 +215,7 @@ Board* board_new(uint8_t* memory, uint64_t base, uint64_t size, uint32_t pixel_b
     board->dut = std::make_unique<Vdut>(&board->context);
     board->memory = Memory{memory, base, size};
     board->length_mask = (1u << length_bits) - 1;
-    board->send.beat_bytes = pixel_bytes;
+    board->send.beat_bytes = frame_bytes;
     board->decisions.beat_bytes = decision_bytes;
     board->events.beat_bytes = 16;
     board->send.present = board->decisions.present = board->events.present = true;
@@ -233,16 +236,16 @@ uint64_t board_clocks(const Board* board) { return board->clocks; }
 uint64_t board_pulses(const Board* board) { return board->pulses; }
 uint64_t board_pulse_clocks(const Board* board) { return board->pulse_clocks; }
 
-// Random idle clocks of the pixel stream and stalls of the sinks, per cent.
+// Random idle clocks of the frame stream and stalls of the sinks, per cent.
 void board_pauses(Board* board, uint32_t gap_percent, uint32_t stall_percent, uint64_t seed) {
     board->gap_percent = gap_percent;
     board->stall_percent = stall_percent;
     board->random = Random(seed);
 }
 
-// Planted faults: 1 pixels, 2 decisions, 3 events never complete; 0 none.
+// Planted faults: 1 frames, 2 decisions, 3 events never complete; 0 none.
 void board_fault(Board* board, uint32_t kind) {
-    board->pixel_bus_stuck = kind == 1;
+    board->frame_bus_stuck = kind == 1;
     board->decisions.stuck = kind == 2;
     board->events.stuck = kind == 3;
 }

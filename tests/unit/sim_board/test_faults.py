@@ -30,7 +30,7 @@ def pixels_of(seed: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("pixels", r"pixels DMA running.* after 1 s; firmware: at rest; pixels taken 0"),
+        ("frames", r"frames DMA running.* after 1 s; firmware: at rest; pixels taken 0"),
         ("decisions", r"decisions DMA running.* pixels taken 360, to the network 360"),
         ("events", r"events DMA running.* after 1 s"),
     ],

@@ -31,7 +31,7 @@ def test_the_overlay_is_pynqs_own(board: Any) -> None:
 def test_register_map_from_the_hand_off_file(board: Any) -> None:
     registers = board.overlay.trigger.register_map
     assert int(registers.id) == 0x4457454C
-    assert int(registers.version.major) == 1
+    assert int(registers.version.major) == 2
     registers.threshold = 123
     assert board.trigger.read(0x48) == 123
     assert MMIO(TRIGGER, 0x1000).read(0x48) == 123
