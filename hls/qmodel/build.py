@@ -193,6 +193,12 @@ class Builder:
     def reshape(self, name: str, source: str, shape: tuple[int, ...]) -> str:
         return self._add(n.Reshape(name, (source,), name, shape), self._tensors[source].type)
 
+    def recurrent(
+        self, name: str, source: str, body: QModel, initial: npt.ArrayLike, *, sequence: bool = False
+    ) -> str:
+        """`body` once for each step of `source`, as in `nodes.Recurrent`."""
+        return self._add(n.Recurrent(name, (source,), name, body, frozen_codes(initial), sequence))
+
     def append(self, node: n.Node, kind: FixedPoint | None = None, shape: tuple[int, ...] = ()) -> str:
         """Any node, as it stands: `kind` is the output's type (None for the narrowest), `shape` that of an `Input`."""
         return self._add(node, kind, shape=shape, frac=0 if kind is None else kind.frac)
@@ -251,6 +257,10 @@ def _meaning(node: n.Node, sources: Sequence[Tensor]) -> tuple[Numbers, Numbers]
     first = sources[0]
     if isinstance(node, _SAME_SCALE):
         return first.scale, 0.0 if isinstance(node, n.Add) else first.offset
+    if isinstance(node, n.Recurrent):
+        made = node.body.tensors[node.body.output]
+        ends = isinstance(made.scale, tuple) or isinstance(made.offset, tuple)
+        return (1.0, 0.0) if ends else (made.scale, made.offset)
     if isinstance(node, n.TopK | n.Softmax | n.Table):
         return 1.0, 0.0
     if any(isinstance(source.scale, tuple) for source in sources):

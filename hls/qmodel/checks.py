@@ -21,6 +21,7 @@ from dwell.hls.qmodel.nodes import (
     Node,
     Pool2D,
     Pooling,
+    Recurrent,
     Relu,
     Reshape,
     Slice,
@@ -30,6 +31,7 @@ from dwell.hls.qmodel.nodes import (
     Transpose,
     Upsample,
 )
+from dwell.hls.qmodel.recurrence import check_recurrent
 from dwell.hls.qmodel.shapes import MAX_ELEMENTS, fail
 from dwell.hls.qmodel.types import MAX_WIDTH, Codes, FixedPoint, Tensor
 
@@ -89,6 +91,8 @@ def check_node(node: Node, sources: Sequence[Tensor], out: Tensor) -> None:
             fail(node.name, f"output {out.type} is not an unsigned type")
     elif isinstance(node, Softmax):
         _check_softmax(node, source, out)
+    elif isinstance(node, Recurrent):
+        check_recurrent(node, source)
     elif isinstance(node, Transpose | Slice | Flatten | Reshape) and out.type != source.type:
         fail(node.name, f"changes the type from {source.type} to {out.type}")
 

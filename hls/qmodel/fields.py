@@ -9,12 +9,16 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache
-from typing import Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import numpy as np
 
+from dwell.errors import ConfigError
 from dwell.hls.qmodel import nodes as n
 from dwell.hls.qmodel import types as t
+
+if TYPE_CHECKING:
+    from dwell.hls.qmodel.graph import QModel
 
 ARRAYS_NAME = "qmodel.npz"
 _MAX_ARRAY_BYTES = 1 << 30
@@ -31,17 +35,25 @@ KINDS: Mapping[str, type[n.Node]] = {kind.__name__: kind for kind in get_args(n.
 # ---- writing
 
 
-def node_out(node: n.Node, arrays: dict[str, t.Codes]) -> dict[str, Any]:
-    """The JSON form of `node`; its arrays are put into `arrays` and named there."""
+def node_out(node: n.Node, arrays: dict[str, t.Codes], prefix: str = "") -> dict[str, Any]:
+    """The JSON form of `node`; its arrays are put into `arrays`, named there behind `prefix`."""
     out: dict[str, Any] = {"kind": type(node).__name__}
     for name in _codecs(type(node).__name__):
-        value = getattr(node, name)
-        out[name] = _array_out(arrays, f"{node.name}/{name}", value) if _is_array(value) else _plain(value)
+        value, key = getattr(node, name), f"{prefix}{node.name}/{name}"
+        if isinstance(value, np.ndarray):
+            out[name] = _array_out(arrays, key, value)
+        elif isinstance(node, n.Recurrent) and name == "body":
+            out[name] = _body_out(node.body, arrays, f"{key}/")
+        else:
+            out[name] = _plain(value)
     return out
 
 
-def _is_array(value: object) -> bool:
-    return isinstance(value, np.ndarray)
+def _body_out(body: QModel, arrays: dict[str, t.Codes], prefix: str) -> dict[str, Any]:
+    """A graph inside a node."""
+    from dwell.hls.qmodel.store import document
+
+    return document(body, arrays, prefix)[0]
 
 
 def _plain(value: object) -> object:
@@ -57,6 +69,8 @@ def type_out(kind: t.FixedPoint) -> dict[str, Any]:
 
 
 def _array_out(arrays: dict[str, t.Codes], key: str, array: t.Codes) -> dict[str, Any]:
+    if key in arrays:
+        raise ConfigError(f"{key}: two arrays of this name", hint="give the nodes other names", place=key)
     arrays[key] = array
     raw = np.ascontiguousarray(array, dtype="<i8").tobytes()
     return {"array": key, "shape": list(array.shape), "sha256": hashlib.sha256(raw).hexdigest()}
@@ -71,10 +85,13 @@ _Reader = Callable[[object, zipfile.ZipFile], Any]
 @cache
 def _codecs(kind: str) -> Mapping[str, _Reader]:
     """How each field of a kind of node is read, from its declared type."""
-    hints = get_type_hints(KINDS[kind])
+    from dwell.hls.qmodel.graph import QModel
+
+    hints = get_type_hints(KINDS[kind], localns={"QModel": QModel})
     readers: list[tuple[object, _Reader]] = [
         (str, lambda v, _: as_str(v)),
         (int, lambda v, _: as_int(v)),
+        (bool, lambda v, _: as_bool(v)),
         (tuple[str, ...], lambda v, _: as_strings(v)),
         (tuple[int, ...], lambda v, _: as_ints(v)),
         (tuple[int, int], lambda v, _: as_ints(v, 2)),
@@ -85,6 +102,7 @@ def _codecs(kind: str) -> Mapping[str, _Reader]:
         (t.Overflow, lambda v, _: t.Overflow(as_str(v))),
         (n.Pooling, lambda v, _: n.Pooling(as_str(v))),
         (t.Codes, _array_in),
+        (QModel, _body_in),
     ]
     return {
         field.name: next(read for hint, read in readers if hint == hints[field.name])
@@ -101,6 +119,12 @@ def node_in(body: Mapping[str, Any], archive: zipfile.ZipFile) -> n.Node:
     if set(body) != {"kind", *codecs}:
         raise DamagedError(f"a {name} with {sorted(set(body) ^ {'kind', *codecs})} missing or not known")
     return KINDS[name](**{key: read(body[key], archive) for key, read in codecs.items()})
+
+
+def _body_in(value: object, archive: zipfile.ZipFile) -> QModel:
+    from dwell.hls.qmodel.store import graph_in
+
+    return graph_in(as_dict(value), archive)
 
 
 def as_dict(value: object) -> dict[str, Any]:
@@ -133,6 +157,12 @@ def as_int(value: object) -> int:
         raise DamagedError(f"an integer is expected where there is {value!r}")
     if abs(value) >= 1 << 63:
         raise DamagedError(f"an integer of {value.bit_length()} bits")
+    return value
+
+
+def as_bool(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise DamagedError(f"true or false is expected where there is {value!r}")
     return value
 
 

@@ -21,6 +21,7 @@ from dwell.hls.qmodel.nodes import (
     Node,
     Pool2D,
     Pooling,
+    Recurrent,
     Relu,
     Slice,
     Softmax,
@@ -30,6 +31,7 @@ from dwell.hls.qmodel.nodes import (
     Upsample,
 )
 from dwell.hls.qmodel.ranges import Interval, accumulator_frac
+from dwell.hls.qmodel.recurrence import run_steps
 from dwell.hls.qmodel.shapes import conv_shape, node_shape
 from dwell.hls.qmodel.types import Codes, Tensor
 
@@ -69,6 +71,8 @@ def evaluate(
         return np.argsort(-first, axis=-1, kind="stable")[..., : node.k].astype(np.int64)
     if isinstance(node, Softmax):
         return _softmax(node, first, out.type.hi)
+    if isinstance(node, Recurrent):
+        return run_steps(node, source, first)
     return moved(node, first)
 
 

@@ -25,6 +25,7 @@ from dwell.hls.qmodel.nodes import (
     Node,
     Pool2D,
     Pooling,
+    Recurrent,
     Relu,
     Reshape,
     Slice,
@@ -57,6 +58,9 @@ class Interval:
 
 Pair = tuple[int, int]
 
+#: Times that the states of a recurrence are narrowed; each is sound, so this is no more than an end to it.
+_MOST_ROUNDS = 8
+
 
 def node_interval(node: Node, tensors: Mapping[str, Tensor], known: Mapping[str, Interval]) -> Interval:
     """The interval of the output of `node`, from those of its inputs."""
@@ -66,6 +70,8 @@ def node_interval(node: Node, tensors: Mapping[str, Tensor], known: Mapping[str,
         low = -out.type.hi if node.overflow is Overflow.SAT_SYM and out.type.signed else out.type.lo
         return Interval((low,) * channels, (out.type.hi,) * channels)
     before = known[node.inputs[0]]
+    if isinstance(node, Recurrent):
+        return _recurrent(node, tensors[node.inputs[0]].type.frac, before)
     if isinstance(node, Add | Multiply | Concat):
         return _joined(node, [tensors[n].type.frac for n in node.inputs], [known[n] for n in node.inputs])
     if isinstance(node, Conv2D | Dense):
@@ -262,9 +268,46 @@ def _joined(node: Add | Multiply | Concat, fracs: Sequence[int], parts: Sequence
     )
 
 
-def propagate(nodes: Sequence[Node], tensors: Mapping[str, Tensor]) -> dict[str, Interval]:
-    """The interval of every tensor of a valid graph."""
+def propagate(
+    nodes: Sequence[Node], tensors: Mapping[str, Tensor], entry: Interval | None = None
+) -> dict[str, Interval]:
+    """The interval of every tensor of a valid graph; `entry` is that of its input, by default all of its type."""
     known: dict[str, Interval] = {}
     for node in nodes:
-        known[node.output] = node_interval(node, tensors, known)
+        own = entry if isinstance(node, Input) else None
+        known[node.output] = own or node_interval(node, tensors, known)
     return known
+
+
+# ---- a body, step by step
+
+
+def _recurrent(node: Recurrent, in_frac: int, before: Interval) -> Interval:
+    """The results of any step: those of the body for every state that a step can find."""
+    return steps_interval(node, in_frac, before)[0]
+
+
+def steps_interval(node: Recurrent, in_frac: int, before: Interval) -> tuple[Interval, Interval]:
+    """Intervals of the results and of the state.
+
+    By induction over the steps: the first state lies in the declared type, and the body maps every state of that
+    type into it. Where it maps a set of states that holds the first one into a smaller one, no step leaves the
+    smaller one and the first; taken again and again that is a falling sequence of such sets.
+    """
+    body = node.body
+    kind, size, up = body.tensors[body.input].type, len(node.initial), node.frac - in_frac
+    fed = (tuple(v << up for v in before.lo), tuple(v << up for v in before.hi))
+    first = tuple(int(v) for v in node.initial)
+    state = Interval((kind.lo,) * size, (kind.hi,) * size)
+    for _ in range(_MOST_ROUNDS):
+        entry = Interval(fed[0] + state.lo, fed[1] + state.hi)
+        done = propagate(body.order(), body.tensors, entry)[body.output]
+        lows, highs = done.lo[node.results :], done.hi[node.results :]
+        found = Interval(
+            tuple(map(max, state.lo, map(min, first, lows))),
+            tuple(map(min, state.hi, map(max, first, highs))),
+        )
+        if found == state:
+            break
+        state = found
+    return Interval(done.lo[: node.results], done.hi[: node.results]), state

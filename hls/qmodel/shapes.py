@@ -20,6 +20,7 @@ from dwell.hls.qmodel.nodes import (
     Multiply,
     Node,
     Pool2D,
+    Recurrent,
     Reshape,
     Slice,
     Softmax,
@@ -56,7 +57,7 @@ def node_frac(node: Node, fracs: Sequence[int]) -> int | None:
         return accumulator_frac(node, fracs[0])
     if isinstance(node, LeakyRelu):
         return fracs[0] + node.slope_frac
-    if isinstance(node, Cast | Softmax):
+    if isinstance(node, Cast | Softmax | Recurrent):
         return node.frac
     if isinstance(node, Pool2D):
         return fracs[0] + node.shift
@@ -92,6 +93,8 @@ def node_shape(node: Node, shapes: Sequence[Shape]) -> Shape:
         return _sliced(node, shape)
     if isinstance(node, Flatten):
         return (math.prod(shape),)
+    if isinstance(node, Recurrent):
+        return (shape[0], node.results) if node.sequence else (node.results,)
     if isinstance(node, Reshape):
         if math.prod(node.shape) != math.prod(shape) or any(d < 1 for d in node.shape):
             fail(node.name, f"{shape} does not reshape to {node.shape}")

@@ -9,12 +9,14 @@ name is kept under it. The input's type, the output's type, fraction, scale and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from dwell.hls.qmodel.channels import prune_channels
 from dwell.hls.qmodel.factors import fold_affine, tables_to_casts
 from dwell.hls.qmodel.graph import QModel
 from dwell.hls.qmodel.layout import drop_idle_nodes, drop_side_branches, fold_moves, merge_moves, sink_moves
 from dwell.hls.qmodel.narrow import narrow_types, trim_tables
+from dwell.hls.qmodel.nodes import Node, Recurrent
 from dwell.hls.qmodel.rewrite import Report
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "narrow_types",
     "prune_channels",
     "simplify",
+    "simplify_bodies",
     "sink_moves",
     "tables_to_casts",
     "trim_tables",
@@ -66,4 +69,20 @@ def simplify(model: QModel, passes: Sequence[Pass] = PASSES) -> tuple[QModel, tu
                 found = True
         if not found:
             break
-    return model, tuple(reports)
+    return simplify_bodies(model, passes, reports), tuple(reports)
+
+
+def simplify_bodies(model: QModel, passes: Sequence[Pass], reports: list[Report]) -> QModel:
+    """The same inside the bodies of `Recurrent`, whose inputs and outputs stay; reports are put into `reports`."""
+    nodes: list[Node] = []
+    for node in model.nodes:
+        if isinstance(node, Recurrent):
+            lean, found = simplify(node.body, passes)
+            reports += [replace(report, name=f"{node.name}: {report.name}") for report in found]
+            node = replace(node, body=lean) if found else node
+        nodes.append(node)
+    return (
+        replace(model, nodes=tuple(nodes))
+        if any(a is not b for a, b in zip(nodes, model.nodes, strict=True))
+        else model
+    )

@@ -30,15 +30,20 @@ _HINT = "the file is damaged or was altered: convert the network again"
 # ---- writing
 
 
-def document(model: QModel) -> tuple[dict[str, Any], dict[str, t.Codes]]:
-    """The JSON form of `model` (without its digest), and the arrays it refers to by name."""
-    arrays: dict[str, t.Codes] = {}
+def document(
+    model: QModel, arrays: dict[str, t.Codes] | None = None, prefix: str = ""
+) -> tuple[dict[str, Any], dict[str, t.Codes]]:
+    """The JSON form of `model` (without its digest), and the arrays it refers to by name.
+
+    With `arrays`, they are put among those, named behind `prefix`.
+    """
+    arrays = {} if arrays is None else arrays
     return {
         "format": FORMAT,
         "name": model.name,
         "input": model.input,
         "output": model.output,
-        "nodes": [f.node_out(node, arrays) for node in model.nodes],
+        "nodes": [f.node_out(node, arrays, prefix) for node in model.nodes],
         "tensors": [
             {
                 "name": x.name,
@@ -98,8 +103,6 @@ _READ_ERRORS = (
 
 def load(directory: Path) -> QModel:
     """See `QModel.load`. Nothing in the files is executed, and sizes are checked before they are read."""
-    from dwell.hls.qmodel.graph import QModel
-
     place = directory / JSON_NAME
     try:
         body = _read_json(place)
@@ -107,20 +110,7 @@ def load(directory: Path) -> QModel:
         if recorded != hashlib.sha256(_canonical(body)).hexdigest():
             raise f.DamagedError("its digest does not match its contents")
         with zipfile.ZipFile(directory / f.ARRAYS_NAME) as archive:
-            nodes = tuple(f.node_in(f.as_dict(item), archive) for item in f.as_list(body, "nodes"))
-        tensors = [_tensor_in(f.as_dict(item)) for item in f.as_list(body, "tensors")]
-        pairs = [f.as_strings(pair) for pair in f.as_list(body, "quantizers")]
-        if any(len(pair) != 2 for pair in pairs):
-            raise f.DamagedError("a quantizer is not a pair of names")
-        return QModel(
-            name=f.as_str(body.get("name")),
-            nodes=nodes,
-            tensors={tensor.name: tensor for tensor in tensors},
-            input=f.as_str(body.get("input")),
-            output=f.as_str(body.get("output")),
-            quantizers=tuple((pair[0], pair[1]) for pair in pairs),
-            notes=f.as_strings(body.get("notes")),
-        )
+            return graph_in(body, archive)
     except FileNotFoundError as error:
         name = Path(error.filename).name
         hint = "name a folder that holds a QModel"
@@ -129,13 +119,32 @@ def load(directory: Path) -> QModel:
         raise ConfigError(f"{place}: {error}", hint=_HINT, place=str(place)) from error
 
 
+def graph_in(body: Mapping[str, Any], archive: zipfile.ZipFile) -> QModel:
+    """A graph from its JSON form and the archive of arrays. Raises `DamagedError`, or `ConfigError` as `QModel`."""
+    from dwell.hls.qmodel.graph import QModel
+
+    if body.get("format") != FORMAT:
+        raise f.DamagedError(f"format is {body.get('format')!r}, this version reads {FORMAT!r}")
+    nodes = tuple(f.node_in(f.as_dict(item), archive) for item in f.as_list(body, "nodes"))
+    tensors = [_tensor_in(f.as_dict(item)) for item in f.as_list(body, "tensors")]
+    pairs = [f.as_strings(pair) for pair in f.as_list(body, "quantizers")]
+    if any(len(pair) != 2 for pair in pairs):
+        raise f.DamagedError("a quantizer is not a pair of names")
+    return QModel(
+        name=f.as_str(body.get("name")),
+        nodes=nodes,
+        tensors={tensor.name: tensor for tensor in tensors},
+        input=f.as_str(body.get("input")),
+        output=f.as_str(body.get("output")),
+        quantizers=tuple((pair[0], pair[1]) for pair in pairs),
+        notes=f.as_strings(body.get("notes")),
+    )
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     if path.stat().st_size > _MAX_JSON_BYTES:
         raise f.DamagedError(f"larger than {_MAX_JSON_BYTES >> 20} MiB")
-    body = f.as_dict(json.loads(path.read_bytes().decode("utf-8")))
-    if body.get("format") != FORMAT:
-        raise f.DamagedError(f"format is {body.get('format')!r}, this version reads {FORMAT!r}")
-    return body
+    return f.as_dict(json.loads(path.read_bytes().decode("utf-8")))
 
 
 def _tensor_in(body: Mapping[str, Any]) -> t.Tensor:

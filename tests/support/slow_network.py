@@ -92,9 +92,27 @@ def _node(node: Node, sources: Sequence[Grid], kinds: Sequence[Tensor], out: Ten
         return _concat(sources)
     if isinstance(node, n.TopK | n.Softmax):
         return _rows(node, first, frac, out)
+    if isinstance(node, n.Recurrent):
+        return _steps(node, first)
     if isinstance(node, n.Transpose | n.Slice | n.Upsample | n.Flatten | n.Reshape):
         return _moved(node, first, out)
     return {i: _element(node, v, i[-1], frac, out) for i, v in first.items()}
+
+
+def _steps(node: n.Recurrent, grid: Grid) -> Grid:
+    """The body for a step after the other; its state's codes go round as they are."""
+    body, found = node.body, Grid()
+    entry, made = body.tensors[body.input], body.tensors[body.output]
+    steps, features = _lengths(grid)
+    state = [int(code) for code in node.initial]
+    for step in range(steps):
+        given = [int(grid[step, c] * power(entry.type.frac)) for c in range(features)]
+        done = slow_codes(slow_trace(body, np.array([*given, *state]))[body.output], made)
+        size = len(done) - len(state)
+        state = [int(code) for code in done[size:]]
+        for c in range(size):
+            found[(step, c) if node.sequence else (c,)] = Fraction(int(done[c])) / power(made.type.frac)
+    return found
 
 
 def _lengths(grid: Grid) -> Index:
