@@ -18,7 +18,7 @@ from dwell.errors import VerificationError
 from dwell.hls.design import Design
 from dwell.hls.finn import sizing
 from dwell.hls.finn.flatten import rewrite
-from dwell.hls.finn.golden import from_first_quantizer
+from dwell.hls.finn.golden import from_first_quantizer, to_last_sum
 from dwell.hls.finn.sizing import Frame, Sizes
 from dwell.hls.finn.top import Core, Outside, print_core, print_outside
 from dwell.hls.qmodel import Codes, FixedPoint, QModel
@@ -98,6 +98,7 @@ def _generate(network: Path, model: QModel, options: FinnOptions, work: Path, re
     verilog = sorted((work / "sources").glob("*.sv"), key=lambda p: (not p.stem.endswith("_pkg"), p.name))
     sources = (*verilog, *sorted((work / "sources").glob("*.v")))
     golden = from_first_quantizer(model, float(result["input_scale"]), float(result["input_offset"]))
+    golden = to_last_sum(golden)
     _check_ports(golden, ports)
     return _Made(result, core, sources, frame, golden)
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from dwell.errors import UnsupportedLayerError, VerificationError
 from dwell.hls.finn import graph, rules
 from dwell.hls.finn.novivado import VERSION, prepare
+from dwell.hls.finn.settle import settle
 from dwell.hls.finn.stitch import stitch
 
 #: Frames on which FINN's Python execution is compared with the QONNX executor.
@@ -37,7 +38,7 @@ def generate(args: Mapping[str, Any]) -> dict[str, Any]:
     kept = out / "checkpoints"
     kept.mkdir(exist_ok=True)
     source = graph.load(Path(args["model"]))
-    model = graph.run_steps(source, graph.STEPS_TO_INTEGERS, config, kept)
+    model = graph.run_steps(settle(source), graph.STEPS_TO_INTEGERS, config, kept)
     ends = graph.cut(model)
     scale, offset = _input_scale(source)
     frames = _frames(source, scale, offset, ends)

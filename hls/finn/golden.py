@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from dwell.errors import ConfigError
-from dwell.hls.qmodel import Input, Node, Overflow, QModel, Rounding, Tensor
+from dwell.hls.qmodel import Conv2D, Dense, FixedPoint, Input, Node, Overflow, QModel, Rounding, Tensor
 
 #: The type that a network which does not fix its input's type is read with: FINN's design does not see it,
 #: for the host quantizes the frames.
@@ -37,6 +39,26 @@ def from_first_quantizer(model: QModel, scale: float, offset: float) -> QModel:
     tensors[first] = _real(tensors[first], scale, offset)
     kept = tuple((source, name) for source, name in model.quantizers if name in tensors)
     return QModel(model.name, tuple(nodes), tensors, first, model.output, kept, model.notes)
+
+
+def to_last_sum(model: QModel) -> QModel:
+    """`model` without the bias of its last layer, which FINN leaves to the host: the result's offset has it."""
+    last = _maker(model, model.output)
+    if not isinstance(last, Conv2D | Dense) or not last.bias.any():
+        return model
+    out = model.tensors[model.output]
+    frac = model.tensors[last.inputs[0]].type.frac + last.weight_type.frac
+    bias = last.bias << (out.type.frac - last.bias_frac)
+    ends = [(end - bias) >> (out.type.frac - frac) for end in model.value_range(model.output)]
+    offset = bias * out.type.step * np.asarray(out.scale) + np.asarray(out.offset)
+    result = replace(
+        out,
+        type=FixedPoint.holding(int(ends[0].min()), int(ends[1].max()), frac),
+        offset=float(offset[0]) if len(set(offset)) == 1 else tuple(float(v) for v in offset),
+    )
+    bare = replace(last, bias=np.zeros_like(last.bias), bias_frac=frac)
+    nodes = tuple(bare if node is last else node for node in model.nodes)
+    return replace(model, nodes=nodes, tensors={**model.tensors, model.output: result})
 
 
 def _real(tensor: Tensor, scale: float, offset: float) -> Tensor:
