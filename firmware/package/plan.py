@@ -22,6 +22,8 @@ _PIXEL_BITS = (8, 16, 32, 64)
 _MOST_SCORE_BITS = 32
 _MOST_PLACES = 0xFFFF
 _LEAST_TAP_LOG2 = 4
+_ROOM_FOR_TWO_BITS = 1 << 18
+"""Up to this memory the tap holds two frames."""
 _MOST_TAP_BITS = 1 << 21
 """Memory of the tap: 64 block RAMs of 36 kbit, less than half of the smallest board's."""
 
@@ -64,6 +66,8 @@ class ShellPlan:
 
 def plan_shell(design: Design) -> ShellPlan:
     """The shell's parameters. Raises `ConfigError` for a design that this shell cannot carry."""
+    if design.weights is not None:
+        raise _refuse(design, "its weights are written over AXI4-Lite", "convert it without --reload")
     return _plan_pixels(design) if design.max_width else _plan_frames(design)
 
 
@@ -105,11 +109,75 @@ def _plan_pixels(design: Design) -> ShellPlan:
 
 
 def _plan_frames(design: Design) -> ShellPlan:
-    raise _refuse(
-        design,
-        f"it takes frames of {design.input.shape} only, the shell takes frames of any size",
-        "a chain of valid convolutions of stride 1 in style 'stream' takes frames of any size",
+    output, kind = design.output, design.output.type
+    channels = output.shape[-1]
+    lines, pixels = math.prod(output.shape[:-2]), math.prod(output.shape[-2:-1])
+    if output.elements > channels:
+        raise _refuse(
+            design,
+            f"{output.elements // channels} decisions come in one beat, the trigger takes one a beat",
+            "convert with one pixel a clock (`pixels_per_clock` 1)",
+        )
+    if channels % output.elements:
+        raise _refuse(
+            design,
+            f"a beat of {output.elements} elements does not divide a decision of {channels}",
+            "choose a fold that divides the channels",
+        )
+    if kind.width > _MOST_SCORE_BITS - (not kind.signed):
+        raise _refuse(
+            design,
+            f"its output is {kind}, the trigger takes 32 bits with a sign",
+            "requantize the last layer",
+        )
+    if max(lines, pixels, channels) > _MOST_PLACES:
+        raise _refuse(
+            design, f"its output is {output.shape}, places are numbered in 16 bits", "end in fewer places"
+        )
+    source_bits = _stream_bits(design, design.input.tdata_bits, "input")
+    frame_beats = beats(design.input)
+    return ShellPlan(
+        top=f"{design.name}_overlay",
+        network=design.top,
+        kind=Kind.FRAMES,
+        source_bits=source_bits,
+        input_bits=design.input.tdata_bits,
+        output_bits=output.tdata_bits,
+        decision_bits=_stream_bits(design, output.tdata_bits + 1, "output"),
+        score_bits=kind.width,
+        signed=kind.signed,
+        tap_log2=_tap_log2(design, frame_beats),
+        frame_beats=frame_beats,
+        positions=(lines, pixels),
+        lanes=output.elements,
+        decision_beats=channels // output.elements,
     )
+
+
+def _stream_bits(design: Design, needed: int, side: str) -> int:
+    """The DMA's stream for a beat of `needed` bits."""
+    if needed > _STREAM_BITS[-1]:
+        raise _refuse(
+            design,
+            f"a beat of its {side} takes {needed} bits, a DMA's stream has {_STREAM_BITS[-1]} at most",
+            "convert in style 'stream', or with a narrower type",
+        )
+    return next(bits for bits in _STREAM_BITS if bits >= needed)
+
+
+def _tap_log2(design: Design, frame_beats: int) -> int:
+    """Log2 of the tap's places: two frames where memory allows, else one and a little."""
+    bits = design.input.tdata_bits + 1
+    twice, once = (
+        max(_LEAST_TAP_LOG2, (count - 1).bit_length()) for count in (2 * frame_beats, frame_beats + 16)
+    )
+    if bits << once > _MOST_TAP_BITS:
+        raise _refuse(
+            design,
+            f"a frame of {frame_beats} beats of {design.input.tdata_bits} bits finds no room in the tap",
+            f"frames of at most {_MOST_TAP_BITS // 8192} kB: fewer pixels or fewer bits",
+        )
+    return twice if bits << twice <= _ROOM_FOR_TWO_BITS else once
 
 
 def _refuse(design: Design, why: str, hint: str) -> ConfigError:

@@ -7,14 +7,32 @@ import zipfile
 
 import numpy as np
 
-from dwell.firmware.package.plan import ShellPlan
+from dwell.firmware.package.plan import Kind, ShellPlan
 from dwell.hls.qmodel import QModel
 
 _FRAMES = 2
 
 
 def self_test_vectors(model: QModel, plan: ShellPlan) -> bytes:
-    """An `.npz`: `pixels` uint (N, H, W), beats as the DMA sends them, and `scores` int32 (N, H', W')."""
+    """An `.npz` of inputs and `scores`, int32, that the golden model gives for them.
+
+    Kind pixels: `pixels` uint (N, H, W), beats as the DMA sends them, and scores (N, H', W'). Kind frames:
+    `codes` (N, *input shape) and scores (N, *output shape), every element.
+    """
+    return _frames(model) if plan.kind is Kind.FRAMES else _pixels(model, plan)
+
+
+def _frames(model: QModel) -> bytes:
+    source = model.tensors[model.input]
+    kind, size = source.type, int(np.prod(source.shape))
+    codes = np.random.default_rng(20).integers(kind.lo, kind.hi + 1, (_FRAMES, size), dtype=np.int64)
+    codes[1] = kind.lo + np.arange(size) * (kind.hi - kind.lo) // max(1, size - 1)
+    codes = codes.reshape(_FRAMES, *source.shape)
+    scores = model.run_codes(codes).astype(np.int32)
+    return _npz({"codes": codes.astype(np.int32 if kind.hi < 1 << 31 else np.int64), "scores": scores})
+
+
+def _pixels(model: QModel, plan: ShellPlan) -> bytes:
     kind = model.tensors[model.input].type
     lines, columns = plan.window
     shape = (_FRAMES, lines + 12, min(plan.max_line, columns + 21), 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dwell.firmware.package.plan import EVENT_BATCH, EVENT_LOG2, VERSION, ShellPlan
+from dwell.firmware.package.plan import EVENT_BATCH, EVENT_LOG2, VERSION, Kind, ShellPlan
 
 _AXIL = (
     ("input", 12, "awaddr"), ("input", 1, "awvalid"), ("output", 1, "awready"),
@@ -83,7 +83,7 @@ def top_module(plan: ShellPlan, digest: str) -> str:
 def _network_ports(plan: ShellPlan) -> list[tuple[str, int, str]]:
     return [
         (way, bits, f"{side}_axis_{name}")
-        for side, data, source in (("s", plan.source_bits, "input"), ("m", plan.output_bits, "output"))
+        for side, data, source in (("s", plan.input_bits, "input"), ("m", plan.output_bits, "output"))
         for name, bits in (("tdata", data), ("tvalid", 1), ("tready", 1), ("tlast", 1), ("tuser", 1))
         for way in (source,)
     ]
@@ -92,17 +92,38 @@ def _network_ports(plan: ShellPlan) -> list[tuple[str, int, str]]:
 def _parameters(plan: ShellPlan, digest: str) -> list[tuple[str, object]]:
     major, minor = VERSION
     return [
-        ("PIXEL_BITS", plan.source_bits),
-        ("NET_BITS", plan.output_bits),
-        ("SCORE_BITS", plan.score_bits),
+        ("FRAMES", int(plan.kind is Kind.FRAMES)),
+        ("SOURCE_BITS", plan.source_bits),
+        ("INPUT_BITS", plan.input_bits),
+        ("OUTPUT_BITS", plan.output_bits),
         ("DECISION_BITS", plan.decision_bits),
-        ("WINDOW_LINES", plan.window[0]),
-        ("WINDOW_PIXELS", plan.window[1]),
-        ("MAX_LINE", plan.max_line),
+        ("ELEMENT_BITS", plan.score_bits),
+        ("SIGNED", int(plan.signed)),
+        ("TAP_LOG2", plan.tap_log2),
+        *(_frames(plan) if plan.kind is Kind.FRAMES else _pixels(plan)),
+        ("WEIGHTS", int(plan.weights_bits > 0)),
         ("EVENT_LOG2", EVENT_LOG2),
         ("EVENT_BATCH", EVENT_BATCH),
         ("VERSION", f"32'h{major << 16 | minor:08X}"),
         ("BUILD_DIGEST", f"128'h{digest[:32]}"),
+    ]
+
+
+def _pixels(plan: ShellPlan) -> list[tuple[str, object]]:
+    return [
+        ("WINDOW_LINES", plan.window[0]),
+        ("WINDOW_PIXELS", plan.window[1]),
+        ("MAX_LINE", plan.max_line),
+    ]
+
+
+def _frames(plan: ShellPlan) -> list[tuple[str, object]]:
+    return [
+        ("FRAME_BEATS", plan.frame_beats),
+        ("OUTPUT_LINES", plan.positions[0]),
+        ("OUTPUT_PIXELS", plan.positions[1]),
+        ("LANES", plan.lanes),
+        ("DECISION_BEATS", plan.decision_beats),
     ]
 
 

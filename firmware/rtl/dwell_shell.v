@@ -1,20 +1,33 @@
 // dwell_shell: everything of the firmware but the network, which is wired to the `net_` ports.
 //
-// pixels -> tap -> network -> decisions -+-> decision stream (score, and in the top bit: fired)
+// source -> tap -> network -> decisions -+-> decision stream (codes, and in the top bit: fired)
 //                                        +-> trigger -> pulse pin
 //                                        +-> event records -> event stream
-// Registers, counters and the accounting of what is on its way live here. The network's reset is
-// `net_aresetn`: reset or soft reset.
+// Two kinds of network: a score for every pixel of frames of any size (dwell_pixel_path), or decisions of
+// one or more elements from frames of one size (dwell_frame_path). Registers, trigger, events and counters
+// are here, the same for both. The network's reset is `net_aresetn`: reset or soft reset.
 `default_nettype none
 
 module dwell_shell #(
-    parameter         PIXEL_BITS     = 8,      // bits of a pixel's beat
-    parameter         NET_BITS       = 16,     // bits of the network's output beat, sign-extended
-    parameter         SCORE_BITS     = 16,     // bits of a score that mean something, for information
-    parameter         DECISION_BITS  = 32,     // bits of a decision's beat, more than NET_BITS or SCORE_BITS
+    parameter         FRAMES         = 0,      // kind of the network: 0 pixels, 1 frames
+    parameter         SOURCE_BITS    = 8,      // bits of a beat from the source, at least INPUT_BITS
+    parameter         INPUT_BITS     = 8,      // bits of the network's input beat
+    parameter         OUTPUT_BITS    = 16,     // bits of its output beat
+    parameter         DECISION_BITS  = 32,     // bits of a decision's beat
+    parameter         ELEMENT_BITS   = 16,     // bits of a score, or of each element of a decision
+    parameter         SIGNED         = 1,      // whether they are signed
+    parameter         TAP_LOG2       = 4,      // log2 of the beats that can wait in the tap
+    // kind pixels
     parameter         WINDOW_LINES   = 3,
     parameter         WINDOW_PIXELS  = 3,
     parameter         MAX_LINE       = 256,    // longest line that the network takes
+    // kind frames
+    parameter         FRAME_BEATS    = 16,     // input beats of a frame
+    parameter         OUTPUT_LINES   = 1,      // positions of the output: lines
+    parameter         OUTPUT_PIXELS  = 1,      // and positions of a line
+    parameter         LANES          = 1,      // elements of an output beat
+    parameter         DECISION_BEATS = 1,      // output beats of a decision
+    parameter         WEIGHTS        = 0,      // 1: the weights can be written, elsewhere; for information
     parameter         EVENT_LOG2     = 9,      // log2 of the event records that can wait
     parameter         EVENT_BATCH    = 256,    // most event records in a batch
     parameter [ 31:0] VERSION        = 32'h0002_0000,
@@ -40,8 +53,8 @@ module dwell_shell #(
     output wire [              1:0] s_axil_rresp,
     output wire                     s_axil_rvalid,
     input  wire                     s_axil_rready,
-    // pixels
-    input  wire [   PIXEL_BITS-1:0] s_axis_tdata,
+    // the source
+    input  wire [  SOURCE_BITS-1:0] s_axis_tdata,
     input  wire                     s_axis_tvalid,
     output wire                     s_axis_tready,
     input  wire                     s_axis_tlast,
@@ -60,29 +73,32 @@ module dwell_shell #(
     output wire                     trigger_pulse,
     // the network
     output wire                     net_aresetn,
-    output wire [   PIXEL_BITS-1:0] net_s_axis_tdata,
+    output wire [   INPUT_BITS-1:0] net_s_axis_tdata,
     output wire                     net_s_axis_tvalid,
     input  wire                     net_s_axis_tready,
     output wire                     net_s_axis_tlast,
     output wire                     net_s_axis_tuser,
-    input  wire [     NET_BITS-1:0] net_m_axis_tdata,
+    input  wire [  OUTPUT_BITS-1:0] net_m_axis_tdata,
     input  wire                     net_m_axis_tvalid,
     output wire                     net_m_axis_tready,
     input  wire                     net_m_axis_tlast,
     input  wire                     net_m_axis_tuser
 );
 
-    localparam [31:0] WINDOW_LINES_32   = WINDOW_LINES;
-    localparam [31:0] WINDOW_PIXELS_32  = WINDOW_PIXELS;
-    localparam [31:0] MAX_LINE_32       = MAX_LINE;
-    localparam [31:0] PIXEL_BITS_32     = PIXEL_BITS;
-    localparam [31:0] SCORE_BITS_32     = SCORE_BITS;
-    localparam [31:0] DECISION_BITS_32  = DECISION_BITS;
-    localparam [31:0] EVENT_DEPTH_32    = 1 << EVENT_LOG2;
-    localparam [31:0] EVENT_BATCH_32    = EVENT_BATCH;
-    localparam [31:0] OFFSET_LINE_32    = (WINDOW_LINES - 1) / 2;
-    localparam [31:0] OFFSET_PIXEL_32   = (WINDOW_PIXELS - 1) / 2;
-    localparam        TAGS_LOG2         = 3;
+    localparam [31:0] SOURCE_BITS_32   = SOURCE_BITS;
+    localparam [31:0] DECISION_BITS_32 = DECISION_BITS;
+    localparam [31:0] ELEMENT_BITS_32  = ELEMENT_BITS;
+    localparam [31:0] LINES_32         = (FRAMES != 0) ? 0 : WINDOW_LINES;
+    localparam [31:0] PIXELS_32        = (FRAMES != 0) ? 0 : WINDOW_PIXELS;
+    localparam [31:0] MAX_LINE_32      = (FRAMES != 0) ? 0 : MAX_LINE;
+    localparam [31:0] FRAME_BEATS_32   = (FRAMES != 0) ? FRAME_BEATS : 0;
+    localparam [31:0] OUT_LINES_32     = (FRAMES != 0) ? OUTPUT_LINES : 0;
+    localparam [31:0] OUT_PIXELS_32    = (FRAMES != 0) ? OUTPUT_PIXELS : 0;
+    localparam [31:0] ELEMENTS_32      = (FRAMES != 0) ? LANES * DECISION_BEATS : 1;
+    localparam [31:0] DECISION_BEATS_32 = (FRAMES != 0) ? DECISION_BEATS : 1;
+    localparam [31:0] TAP_DEPTH_32     = 1 << TAP_LOG2;
+    localparam [31:0] EVENT_DEPTH_32   = 1 << EVENT_LOG2;
+    localparam [31:0] EVENT_BATCH_32   = EVENT_BATCH;
 
     // ---- registers
     wire        reg_write, reg_write_ok, reg_read_ok;
@@ -96,11 +112,11 @@ module dwell_shell #(
     wire [15:0] line_pixels, frame_lines, select_element;
 
     wire        tap_busy, network_busy, events_waiting, flushing, source_waiting;
-    reg         fault_surplus, fault_frames;
+    wire        fault_surplus, fault_frames;
     wire [EVENT_LOG2:0] events_level;
 
     wire [63:0] n_clocks, n_frames, n_pixels, n_decided, n_dropped, n_decisions;
-    wire [63:0] n_decisions_dropped, n_triggers, n_events, n_events_dropped;
+    wire [63:0] n_decisions_dropped, n_triggers, n_events, n_events_dropped, n_frames_dropped, n_frames_cut;
     wire [31:0] stamp, events_dropped_now;
 
     dwell_axil_slave #(.ADDR_BITS(12)) u_axil (
@@ -126,13 +142,15 @@ module dwell_shell #(
         .version_minor(VERSION[15:0]), .version_major(VERSION[31:16]),
         .build_digest0(BUILD_DIGEST[127:96]), .build_digest1(BUILD_DIGEST[95:64]),
         .build_digest2(BUILD_DIGEST[63:32]), .build_digest3(BUILD_DIGEST[31:0]),
-        .window_window_lines(WINDOW_LINES_32[7:0]), .window_window_pixels(WINDOW_PIXELS_32[7:0]),
+        .window_window_lines(LINES_32[7:0]), .window_window_pixels(PIXELS_32[7:0]),
         .window_max_line(MAX_LINE_32[15:0]),
-        .design_frames(1'b0), .design_weights(1'b0), .design_signed_elements(1'b1),
-        .stream_format_source_bits(PIXEL_BITS_32[11:0]), .stream_format_score_bits(SCORE_BITS_32[7:0]),
+        .design_frames(FRAMES != 0), .design_weights(WEIGHTS != 0), .design_signed_elements(SIGNED != 0),
+        .stream_format_source_bits(SOURCE_BITS_32[11:0]), .stream_format_score_bits(ELEMENT_BITS_32[7:0]),
         .stream_format_decision_bits(DECISION_BITS_32[11:0]),
-        .frame_beats(32'd0), .positions_pixels(16'd0), .positions_lines(16'd0),
-        .decision_format_elements(16'd1), .decision_format_beats(16'd1), .tap_depth(32'd16),
+        .frame_beats(FRAME_BEATS_32),
+        .positions_pixels(OUT_PIXELS_32[15:0]), .positions_lines(OUT_LINES_32[15:0]),
+        .decision_format_elements(ELEMENTS_32[15:0]), .decision_format_beats(DECISION_BEATS_32[15:0]),
+        .tap_depth(TAP_DEPTH_32),
         .event_memory_depth(EVENT_DEPTH_32[15:0]), .event_memory_batch(EVENT_BATCH_32[15:0]),
         .control_enable(enable), .control_never_stall(never_stall),
         .control_external_framing(external_framing), .control_decisions(decisions_on),
@@ -151,7 +169,7 @@ module dwell_shell #(
         .counter_pixels_decided(n_decided), .counter_pixels_dropped(n_dropped),
         .counter_decisions(n_decisions), .counter_decisions_dropped(n_decisions_dropped),
         .counter_triggers(n_triggers), .counter_events(n_events), .counter_events_dropped(n_events_dropped),
-        .counter_frames_dropped(64'd0), .counter_frames_cut(64'd0)
+        .counter_frames_dropped(n_frames_dropped), .counter_frames_cut(n_frames_cut)
     );
 
     // ---- reset of all but the registers and counters
@@ -170,87 +188,87 @@ module dwell_shell #(
         end
     end
 
-    // ---- pixels to the network
-    wire taken, dropped, decided, frame_started, owed, owed_first;
-
-    dwell_tap #(
-        .PIXEL_BITS(PIXEL_BITS), .WINDOW_LINES(WINDOW_LINES), .WINDOW_PIXELS(WINDOW_PIXELS), .MAX_LINE(MAX_LINE)
-    ) u_tap (
-        .clk(aclk), .rst_n(core_rst_n),
-        .enable(enable), .never_stall(never_stall), .external_framing(external_framing), .restart(restart),
-        .line_pixels(line_pixels), .frame_lines(frame_lines),
-        .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
-        .s_axis_tlast(s_axis_tlast), .s_axis_tuser(s_axis_tuser),
-        .m_axis_tdata(net_s_axis_tdata), .m_axis_tvalid(net_s_axis_tvalid), .m_axis_tready(net_s_axis_tready),
-        .m_axis_tlast(net_s_axis_tlast), .m_axis_tuser(net_s_axis_tuser),
-        .busy(tap_busy), .taken(taken), .dropped(dropped), .decided(decided),
-        .frame_started(frame_started), .owed(owed), .owed_first(owed_first)
-    );
+    // ---- through the network
+    wire        taken, dropped, decided, frame_started, frame_dropped, frame_cut;
+    wire        decision, decision_first, allowed, fired, lost, trigger;
+    wire [31:0] score, at_frame;
+    wire [15:0] at_line, at_pixel;
+    reg  [31:0] next_frame;  // frames are numbered where they enter the network
 
     assign source_waiting = s_axis_tvalid & ~s_axis_tready;
 
-    // ---- frames are numbered where they enter; the number waits until its first decision comes
-    reg  [31:0] next_frame;
-    wire [31:0] this_frame = frame_started ? next_frame : next_frame - 32'd1;
-    wire        tags_room, tag_there;
-    wire [31:0] tag;
-    wire        decision;
-    wire        decision_first = decision & net_m_axis_tuser;
-    wire [TAGS_LOG2:0] tags_level;
-
-    dwell_word_fifo #(.BITS(32), .DEPTH_LOG2(TAGS_LOG2)) u_tags (
-        .clk(aclk), .rst_n(core_rst_n),
-        .s_valid(owed_first), .s_ready(tags_room), .s_data(this_frame),
-        .m_valid(tag_there), .m_ready(decision_first), .m_data(tag), .level(tags_level)
-    );
-
-    // ---- decisions the network owes
-    reg [15:0] pending;
-    assign network_busy = pending != 16'd0;
-
     always @(posedge aclk) begin
-        if (!aresetn) begin
-            next_frame <= 32'd0;
-        end else begin
-            if (clear) next_frame <= 32'd0;
-            else if (frame_started) next_frame <= next_frame + 32'd1;
-        end
-        if (!core_rst_n) begin
-            pending       <= 16'd0;
-            fault_surplus <= 1'b0;
-            fault_frames  <= 1'b0;
-        end else begin
-            if (owed & ~decision) pending <= pending + 16'd1;
-            else if (decision & ~owed & network_busy) pending <= pending - 16'd1;
-            if (decision & ~network_busy) fault_surplus <= 1'b1;
-            if ((owed_first & ~tags_room) | (decision_first & ~tag_there)) fault_frames <= 1'b1;
-        end
+        if (!aresetn | clear) next_frame <= 32'd0;
+        else if (frame_started) next_frame <= next_frame + 32'd1;
     end
 
-    // ---- where a decision lies: input pixel under the middle of its window
-    reg  [15:0] dec_column;
-    reg  [15:0] dec_line;
-    reg  [31:0] dec_frame;
-    wire [15:0] at_column = net_m_axis_tuser ? 16'd0 : dec_column;
-    wire [15:0] at_line   = net_m_axis_tuser ? 16'd0 : dec_line;
-    wire [31:0] at_frame  = net_m_axis_tuser ? tag : dec_frame;
-
-    always @(posedge aclk) begin
-        if (decision) begin
-            dec_frame  <= at_frame;
-            dec_column <= net_m_axis_tlast ? 16'd0 : at_column + 16'd1;
-            dec_line   <= net_m_axis_tlast ? at_line + 16'd1 : at_line;
+    generate
+        if (FRAMES != 0) begin : g_frames
+            dwell_frame_path #(
+                .SOURCE_BITS(SOURCE_BITS), .INPUT_BITS(INPUT_BITS), .OUTPUT_BITS(OUTPUT_BITS),
+                .DECISION_BITS(DECISION_BITS), .FRAME_BEATS(FRAME_BEATS), .OUTPUT_LINES(OUTPUT_LINES),
+                .OUTPUT_PIXELS(OUTPUT_PIXELS), .LANES(LANES), .ELEMENT_BITS(ELEMENT_BITS), .SIGNED(SIGNED),
+                .DECISION_BEATS(DECISION_BEATS), .TAP_LOG2(TAP_LOG2)
+            ) u_path (
+                .clk(aclk), .rst_n(core_rst_n),
+                .enable(enable), .never_stall(never_stall), .external_framing(external_framing),
+                .restart(restart), .decisions_on(decisions_on), .line_packets(line_packets),
+                .class_trigger(class_trigger), .select(select_element),
+                .next_frame(next_frame),
+                .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
+                .s_axis_tuser(s_axis_tuser),
+                .net_s_axis_tdata(net_s_axis_tdata), .net_s_axis_tvalid(net_s_axis_tvalid),
+                .net_s_axis_tready(net_s_axis_tready), .net_s_axis_tlast(net_s_axis_tlast),
+                .net_s_axis_tuser(net_s_axis_tuser),
+                .net_m_axis_tdata(net_m_axis_tdata), .net_m_axis_tvalid(net_m_axis_tvalid),
+                .net_m_axis_tready(net_m_axis_tready), .net_m_axis_tuser(net_m_axis_tuser),
+                .decision(decision), .decision_first(decision_first), .allowed(allowed), .score(score),
+                .at_frame(at_frame), .at_line(at_line), .at_pixel(at_pixel), .fired(fired),
+                .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
+                .m_axis_tlast(m_axis_tlast),
+                .tap_busy(tap_busy), .network_busy(network_busy), .taken(taken), .dropped(dropped),
+                .decided(decided), .frame_started(frame_started), .frame_dropped(frame_dropped), .frame_cut(frame_cut), .lost(lost),
+                .fault_surplus(fault_surplus), .fault_frames(fault_frames)
+            );
+            wire unused = &{1'b0, s_axis_tlast, net_m_axis_tlast, line_pixels, frame_lines};
+        end else begin : g_pixels
+            dwell_pixel_path #(
+                .PIXEL_BITS(INPUT_BITS), .OUTPUT_BITS(OUTPUT_BITS), .DECISION_BITS(DECISION_BITS),
+                .WINDOW_LINES(WINDOW_LINES), .WINDOW_PIXELS(WINDOW_PIXELS), .MAX_LINE(MAX_LINE),
+                .TAP_LOG2(TAP_LOG2)
+            ) u_path (
+                .clk(aclk), .rst_n(core_rst_n),
+                .enable(enable), .never_stall(never_stall), .external_framing(external_framing),
+                .restart(restart), .decisions_on(decisions_on), .line_packets(line_packets),
+                .line_pixels(line_pixels), .frame_lines(frame_lines),
+                .next_frame(next_frame),
+                .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
+                .s_axis_tlast(s_axis_tlast), .s_axis_tuser(s_axis_tuser),
+                .net_s_axis_tdata(net_s_axis_tdata), .net_s_axis_tvalid(net_s_axis_tvalid),
+                .net_s_axis_tready(net_s_axis_tready), .net_s_axis_tlast(net_s_axis_tlast),
+                .net_s_axis_tuser(net_s_axis_tuser),
+                .net_m_axis_tdata(net_m_axis_tdata), .net_m_axis_tvalid(net_m_axis_tvalid),
+                .net_m_axis_tready(net_m_axis_tready), .net_m_axis_tlast(net_m_axis_tlast), .net_m_axis_tuser(net_m_axis_tuser),
+                .decision(decision), .decision_first(decision_first), .score(score),
+                .at_frame(at_frame), .at_line(at_line), .at_pixel(at_pixel), .fired(fired),
+                .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
+                .m_axis_tlast(m_axis_tlast),
+                .tap_busy(tap_busy), .network_busy(network_busy), .taken(taken), .dropped(dropped),
+                .decided(decided), .frame_started(frame_started), .lost(lost),
+                .fault_surplus(fault_surplus), .fault_frames(fault_frames)
+            );
+            assign allowed       = 1'b1;
+            assign frame_dropped = 1'b0;
+            assign frame_cut     = 1'b0;
+            wire unused = &{1'b0, class_trigger, select_element};
         end
-    end
+    endgenerate
 
     // ---- trigger
-    wire signed [31:0] score = {{(32 - NET_BITS) {net_m_axis_tdata[NET_BITS-1]}}, net_m_axis_tdata};
-    wire               fired, trigger;
-
     dwell_trigger #(.SCORE_BITS(32)) u_trigger (
         .clk(aclk), .rst_n(core_rst_n),
         .threshold(threshold), .dead_time(dead_time), .pulse_length(pulse_length), .pulse_enable(pulse_on),
-        .valid(decision), .first(net_m_axis_tuser), .score(score),
+        .valid(decision), .first(decision_first), .allowed(allowed), .score(score),
         .fired(fired), .trigger(trigger), .pulse(trigger_pulse)
     );
 
@@ -262,9 +280,7 @@ module dwell_shell #(
 
     always @(posedge aclk) begin
         event_push   <= core_rst_n & trigger;
-        event_record <= {
-            stamp, score, at_column + OFFSET_PIXEL_32[15:0], at_line + OFFSET_LINE_32[15:0], at_frame
-        };
+        event_record <= {stamp, score, at_pixel, at_line, at_frame};
     end
 
     dwell_event_fifo #(.DEPTH_LOG2(EVENT_LOG2), .BATCH(EVENT_BATCH)) u_events (
@@ -277,43 +293,6 @@ module dwell_shell #(
         .m_axis_tready(m_axis_events_tready), .m_axis_tlast(m_axis_events_tlast), .sent(event_sent)
     );
     assign events_waiting = m_axis_events_tvalid | (events_level != {(EVENT_LOG2 + 1) {1'b0}});
-
-    // ---- decision stream. A frame with a hole in it is of no use: after a drop, the rest of it is dropped.
-    reg                      broken;
-    wire                     out_room;
-    wire                     whole    = net_m_axis_tuser | ~broken;
-    wire                     send     = decision & decisions_on & out_room & whole;
-    wire                     lost     = decision & decisions_on & ~send;
-    wire                     end_line = net_m_axis_tlast;
-    wire                     end_all  = end_line & (at_line + WINDOW_LINES_32[15:0] == frame_lines);
-    wire                     end_send = (line_packets | external_framing) ? end_line : end_all;
-    wire [DECISION_BITS-2:0] sent_score;
-    wire [              2:0] out_level;
-
-    generate
-        if (DECISION_BITS - 1 > NET_BITS) begin : g_extend
-            assign sent_score = {{(DECISION_BITS - 1 - NET_BITS) {net_m_axis_tdata[NET_BITS-1]}}, net_m_axis_tdata};
-        end else begin : g_cut
-            // The bits above the score's own are copies of its sign.
-            assign sent_score = net_m_axis_tdata[DECISION_BITS-2:0];
-        end
-    endgenerate
-
-    assign net_m_axis_tready = ~decisions_on | never_stall | out_room;
-    assign decision          = net_m_axis_tvalid & net_m_axis_tready;
-
-    always @(posedge aclk) begin
-        if (!core_rst_n) broken <= 1'b0;
-        else if (lost) broken <= 1'b1;
-        else if (decision & net_m_axis_tuser) broken <= 1'b0;
-    end
-
-    dwell_word_fifo #(.BITS(DECISION_BITS + 1), .DEPTH_LOG2(2)) u_decisions (
-        .clk(aclk), .rst_n(core_rst_n),
-        .s_valid(send), .s_ready(out_room), .s_data({end_send, fired, sent_score}),
-        .m_valid(m_axis_tvalid), .m_ready(m_axis_tready), .m_data({m_axis_tlast, m_axis_tdata}),
-        .level(out_level)
-    );
 
     // ---- counters
     wire [31:0] low_frames, low_pixels, low_decided, low_dropped, low_decisions, low_lost, low_triggers, low_events;
@@ -339,10 +318,25 @@ module dwell_shell #(
     dwell_counter u_events_dropped (.clk(aclk), .rst_n(aresetn), .clear(clear), .step(event_dropped),
         .snapshot(snapshot), .now_low(events_dropped_now), .copy(n_events_dropped));
 
+    generate
+        if (FRAMES != 0) begin : g_frame_counters
+            wire [31:0] low_frames_dropped, low_frames_cut;
+            dwell_counter u_frames_dropped (.clk(aclk), .rst_n(aresetn), .clear(clear), .step(frame_dropped),
+                .snapshot(snapshot), .now_low(low_frames_dropped), .copy(n_frames_dropped));
+            dwell_counter u_frames_cut (.clk(aclk), .rst_n(aresetn), .clear(clear), .step(frame_cut),
+                .snapshot(snapshot), .now_low(low_frames_cut), .copy(n_frames_cut));
+            wire unused = &{1'b0, low_frames_dropped, low_frames_cut};
+        end else begin : g_no_frame_counters
+            assign n_frames_dropped = 64'd0;
+            assign n_frames_cut     = 64'd0;
+            wire unused = &{1'b0, frame_dropped, frame_cut};
+        end
+    endgenerate
+
     wire unused = &{1'b0, low_frames, low_pixels, low_decided, low_dropped, low_decisions, low_lost,
-                    low_triggers, low_events, tags_level, out_level, WINDOW_LINES_32, WINDOW_PIXELS_32,
-                    MAX_LINE_32, PIXEL_BITS_32, SCORE_BITS_32, DECISION_BITS_32, EVENT_DEPTH_32,
-                    EVENT_BATCH_32, class_trigger, select_element, OFFSET_LINE_32, OFFSET_PIXEL_32};
+                    low_triggers, low_events, SOURCE_BITS_32, DECISION_BITS_32, ELEMENT_BITS_32, LINES_32,
+                    PIXELS_32, MAX_LINE_32, FRAME_BEATS_32, OUT_LINES_32, OUT_PIXELS_32, ELEMENTS_32,
+                    DECISION_BEATS_32, EVENT_DEPTH_32, EVENT_BATCH_32};
 
 endmodule
 

@@ -1,6 +1,6 @@
 // dwell_trigger: a threshold with a dead time, and the pulse.
 //
-// A decision fires when its score is at or above the threshold. The first that fires triggers; the
+// A decision that is `allowed` to fires when its score is at or above the threshold. The first that fires triggers; the
 // DEAD_TIME decisions after it cannot. A new frame starts without dead time, so that what triggers in
 // a frame does not depend on the frame before.
 `default_nettype none
@@ -16,6 +16,7 @@ module dwell_trigger #(
     input  wire                         pulse_enable,
     input  wire                         valid,         // a decision in this clock
     input  wire                         first,         // the first of its frame
+    input  wire                         allowed,       // it may fire
     input  wire signed [SCORE_BITS-1:0] score,
     output wire                         fired,         // same clock as `valid`
     output wire                         trigger,       // same clock as `valid`
@@ -26,7 +27,7 @@ module dwell_trigger #(
     reg [31:0] left;   // clocks of the pulse
 
     wire dead = (quiet != 32'd0) & ~first;
-    assign fired   = score >= threshold;
+    assign fired   = allowed & (score >= threshold);
     assign trigger = valid & fired & ~dead;
 
     always @(posedge clk) begin

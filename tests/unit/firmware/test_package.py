@@ -111,11 +111,7 @@ def test_a_folder_that_holds_something_else(design: Design, overlay: Path, tmp_p
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
-def test_designs_the_shell_cannot_carry(design: Design) -> None:
-    with pytest.raises(ConfigError, match="the shell takes frames of any size"):
-        plan_shell(replace(design, style="unrolled", max_width=0))
-    with pytest.raises(ConfigError, match="the shell takes frames of any size"):
-        plan_shell(replace(design, max_width=0))
+def test_pixel_designs_the_shell_cannot_carry(design: Design) -> None:
     with pytest.raises(ConfigError, match="scales by channel"):
         plan_shell(replace(design, output=replace(design.output, scale=(0.5,))))
     with pytest.raises(ConfigError, match="24 bits fits no DMA"):
@@ -125,6 +121,42 @@ def test_designs_the_shell_cannot_carry(design: Design) -> None:
     with pytest.raises(ConfigError, match="wider than 32"):
         wide = replace(design.output, type=FixedPoint(True, 40, 0), tdata_bits=40)
         plan_shell(replace(design, output=wide))
+
+
+def test_frame_designs_the_shell_cannot_carry(design: Design) -> None:
+    fixed = replace(design, max_width=0)
+
+    def output(**changes: object) -> Design:
+        return replace(fixed, output=replace(fixed.output, **changes))  # type: ignore[arg-type]
+
+    with pytest.raises(ConfigError, match="4 decisions come in one beat") as raised:
+        plan_shell(output(shape=(4, 8, 2), elements=8))
+    assert "one pixel a clock" in raised.value.hint
+    with pytest.raises(ConfigError, match="3 elements does not divide a decision of 4"):
+        plan_shell(output(shape=(4,), elements=3))
+    for kind in (FixedPoint(True, 33, 0), FixedPoint(False, 32, 0)):
+        with pytest.raises(ConfigError, match="the trigger takes 32 bits with a sign"):
+            plan_shell(output(type=kind))
+    with pytest.raises(ConfigError, match="places are numbered in 16 bits"):
+        plan_shell(output(shape=(70000, 2, 1), elements=1))
+    with pytest.raises(ConfigError, match="a beat of its output takes 1025 bits"):
+        plan_shell(output(shape=(64,), elements=64, tdata_bits=1024))
+    with pytest.raises(ConfigError, match="a beat of its input takes 1032 bits"):
+        plan_shell(replace(fixed, input=replace(fixed.input, shape=(129,), elements=129, tdata_bits=1032)))
+    with pytest.raises(ConfigError, match="a frame of 262144 beats of 8 bits finds no room"):
+        plan_shell(replace(fixed, input=replace(fixed.input, shape=(512, 512, 1), elements=1)))
+    with pytest.raises(ConfigError, match="written over AXI4-Lite"):
+        plan_shell(replace(fixed, weights={}))
+
+
+def test_the_tap_holds_two_frames_where_memory_allows(design: Design) -> None:
+    def places(shape: tuple[int, ...], bits: int = 8) -> int:
+        port = replace(design.input, shape=shape, elements=1, tdata_bits=bits)
+        return 1 << plan_shell(replace(design, max_width=0, input=port)).tap_log2
+
+    assert places((1,)) == 16
+    assert places((28, 28, 1)) == 2048
+    assert places((128, 128, 1), 16) == 32768  # one frame and a little
 
 
 @pytest.mark.parametrize(("width", "beat"), [(5, 8), (7, 8), (8, 16), (15, 16), (16, 32), (31, 32), (32, 64)])

@@ -203,7 +203,7 @@ def test_rung_6_finds_a_fault_in_the_network(board_python: Path, tmp_path: Path)
     ("file", "old", "new", "what"),
     [
         ("dwell_trigger.v", "score >= threshold", "score > threshold", "mask"),
-        ("dwell_shell.v", ".step(taken)", ".step(owed)", "counters"),
+        ("dwell_shell.v", ".step(taken)", ".step(frame_started)", "counters"),
         pytest.param(
             "dwell_trigger.v",
             "if (trigger) quiet <= dead_time;",
@@ -212,7 +212,11 @@ def test_rung_6_finds_a_fault_in_the_network(board_python: Path, tmp_path: Path)
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            "dwell_shell.v", "at_line + OFFSET_LINE_32[15:0]", "at_line", "event", marks=pytest.mark.slow
+            "dwell_pixel_path.v",
+            "out_line + OFFSET_LINE_32[15:0]",
+            "out_line",
+            "event",
+            marks=pytest.mark.slow,
         ),
     ],
 )
