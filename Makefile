@@ -9,7 +9,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-fast test-all support-matrix lint bench clean
+.PHONY: help install demo test test-fast test-all support-matrix finn-comparison lint bench clean
 
 help:
 	@printf '%s\n' \
@@ -18,6 +18,7 @@ help:
 	  'make test-fast  the quick subset, under two minutes' \
 	  'make test-all   every test' \
 	  'make support-matrix  which layer goes exactly through which style, found anew' \
+	  'make finn-comparison one network through finn, rtl and hls4ml bounds: the page, measured anew' \
 	  'make lint       ruff, and mypy on the built wheel' \
 	  'make bench      the figures, measured' \
 	  'make clean      remove what builds and tests leave; environments stay'
@@ -62,6 +63,10 @@ test-all: install
 support-matrix: install
 	-$(BUILD_PY) -m pytest tests/rtl/test_layer_matrix.py -k exact_or_refused -n $(JOBS)
 	$(BUILD_PY) bench/support_matrix.py
+
+# Ends with 1 if anything on the page is not exact.
+finn-comparison: install
+	$(BUILD_PY) bench/finn_comparison.py
 
 # Mypy cannot follow the mapping of folders to packages: it reads the wheel, unpacked.
 lint: install
