@@ -20,6 +20,8 @@ from dwell.plugins import SIMULATORS, load_group
 
 DEEPEST = 1024
 FRAMES = 12
+#: Frames larger than the deepest FIFO fill all of them sooner.
+FRAMES_IF_LARGE = 6
 
 Bytes = npt.NDArray[np.uint8]
 Clocks = npt.NDArray[np.uint32]
@@ -114,7 +116,9 @@ def size_fifos(core: Core, measure: Callable[[Mapping[str, int]], int]) -> Sizes
     depths = {str(link["name"]): DEEPEST for link in core.queued}
     best = measure(depths)
     for name in reversed(list(depths)):
-        low, high = 1, DEEPEST
+        low, high = 1, 1  # most are shallow: double the depth until it does, then search below
+        while high < DEEPEST and measure({**depths, name: high}) > best:
+            low, high = high + 1, 2 * high
         while low < high:
             middle = (low + high) // 2
             if measure({**depths, name: middle}) <= best:
@@ -128,12 +132,13 @@ def size_fifos(core: Core, measure: Callable[[Mapping[str, int]], int]) -> Sizes
 def measure_with(
     sources: tuple[Path, ...], module: str, core: Core, frame: Frame
 ) -> Callable[[Mapping[str, int]], int]:
-    """A function from depths to the clocks between frames, by simulation of `FRAMES` frames."""
+    """A function from depths to the clocks between frames, by simulation of some frames."""
     tool = simulator()
     names = [str(link["name"]) for link in core.queued]
     width = max(frame.in_bytes, 2)
     rng = np.random.default_rng(0)
-    body = rng.integers(0, 256, (FRAMES * frame.in_beats, width), dtype=np.uint8)
+    frames = FRAMES_IF_LARGE if frame.in_beats > DEEPEST else FRAMES
+    body = rng.integers(0, 256, (frames * frame.in_beats, width), dtype=np.uint8)
     seen: dict[tuple[int, ...], int] = {}
 
     def measure(depths: Mapping[str, int]) -> int:
@@ -142,7 +147,7 @@ def measure_with(
             head = np.zeros((len(names), width), dtype=np.uint8)
             head[:, :2] = np.array(key, dtype="<u2").view(np.uint8).reshape(-1, 2)
             data = np.concatenate([head, body])
-            expected = FRAMES * frame.out_beats
+            expected = frames * frame.out_beats
             played = tool.play(
                 f"{module}_harness", sources, data, np.zeros(len(data), np.uint8), frame.out_bytes, expected
             )
