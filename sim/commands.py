@@ -10,6 +10,7 @@ from typing import Any
 from dwell.errors import ConfigError
 from dwell.sim.bench.plan import bench_frames
 from dwell.sim.bench_rung import climb_bench
+from dwell.sim.board.rounds import board_windows
 from dwell.sim.core_rung import climb_core
 from dwell.sim.dut import Dut, load_dut
 from dwell.sim.given import check_reference, read_vectors
@@ -83,6 +84,8 @@ def _frames(
     if vectors is not None:
         given = read_vectors(dut, vectors)
         return given.frames, 0, {"array": given.name, **check_reference(dut, given)}
+    if level == "board":
+        count = board_windows(dut, count)
     if level != "bench":
         return *default_frames(dut, count, seed), {}
     return bench_frames(dut, max(1, min(20, count // _BENCH_WINDOWS_A_FRAME)), seed), 0, {}

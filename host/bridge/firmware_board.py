@@ -24,9 +24,20 @@ class FirmwareBoard:
     """Packages a design, loads it onto a board and drives it. See `Board`."""
 
     def __init__(self, design: Design, target: str, work: Path, evidence: Evidence) -> None:
-        """`target` is a name that `dwell.firmware.links` knows. The overlay is kept under `work`."""
+        """`target` is a name that `dwell.firmware.links` knows. The overlay is kept under `work`.
+
+        Raises `ConfigError` for a design whose firmware takes whole frames of codes, not a scan's pixels.
+        """
         overlay = _overlay(design, work)
         described = json.loads((overlay / "overlay.json").read_text())
+        if described["kind"] != "pixels":
+            raise ConfigError(
+                f"the bridge streams a scan's pixels; the overlay of '{design.name}' is of kind "
+                f"{described['kind']}: it takes whole frames of {design.input.shape} only",
+                hint="use a chain of valid convolutions of stride 1 in style 'stream'; drive this one from "
+                "Python with the overlay's own dwell_board",
+                place=str(design.path),
+            )
         self._client: BoardClient = open_board(target, overlay)
         self._info = BoardInfo(
             name=target,

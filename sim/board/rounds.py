@@ -27,6 +27,12 @@ FIRING_SHARE_OF_VECTORS = 0.25
 
 DEAD_TIME = 3
 _LEAST_ROUNDS = 4
+_MOST_SELECTED = 10
+
+MOST_FRAMES = 2000
+MOST_CLOCKS = 1 << 20
+"""Made-up frames of one size, and clocks at full speed that they take, at most: seconds on a board."""
+
 _MOST_FRAMES_AT_ONCE = 64
 _CLOCKS_AT_ONCE = 1 << 18
 
@@ -125,15 +131,18 @@ class FrameKind:
         return 0, 0
 
     def rounds(self, frames: Sequence[Frame], golden: Sequence[Codes]) -> list[Round]:
-        """Every code of a decision is selected in turn, with the threshold alone and as the largest."""
+        """Codes of a decision, the first and the last among them, are selected in turn.
+
+        Each of them once with the threshold alone, once as the largest.
+        """
         classes = self.dut.output.shape[-1]
-        several = classes > 1
-        size = self._frames_a_round(len(frames), 2 * classes if several else 1)
+        picked = np.unique(np.linspace(0, classes - 1, min(classes, _MOST_SELECTED)).round()).astype(int)
+        settings = [(int(code), largest) for code in picked for largest in (False, True)[: min(classes, 2)]]
+        size = self._frames_a_round(len(frames), len(settings))
         rounds = []
         for number, start in enumerate(range(0, len(frames), size)):
             part = tuple(golden[start : start + size])
-            select = number // 2 % classes if several else 0
-            trigger = self._trigger(np.stack(part), select, several and number % 2 == 1)
+            trigger = self._trigger(np.stack(part), *settings[number % len(settings)])
             rounds.append(Round(start, tuple(frames[start : start + size]), part, trigger))
         return rounds
 
@@ -171,6 +180,15 @@ class FrameKind:
         if class_trigger and largest.size:
             return Trigger(threshold_for(largest, 0.5), DEAD_TIME, select, True)
         return Trigger(threshold_for(scores, share), DEAD_TIME, select, class_trigger)
+
+
+def board_windows(dut: Dut, windows: int) -> int:
+    """How many decisions to make up for a board where `windows` are asked for."""
+    if dut.any_size:
+        return windows
+    shape = dut.input.shape
+    frames = min(MOST_FRAMES, MOST_CLOCKS // dut.frame_clocks(shape))
+    return min(windows, max(1, frames) * dut.decisions(shape))
 
 
 def kind_of(dut: Dut) -> Kind:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from dwell.firmware.package.build import package_design
 from dwell.hls.design import Design
-from dwell.hls.qmodel import Overflow, QModel, Rounding
+from dwell.hls.qmodel import FixedPoint, Overflow, QModel, Rounding
+from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.random_models import DETECTOR, RandomFamily, random_conv_model
 from dwell.hls.rtl import RtlOptions, write_design
 
@@ -29,6 +30,40 @@ def small_design(folder: Path, *, max_width: int = 64) -> Design:
 def detector_design(folder: Path) -> Design:
     """A network of the vacancy detector's shape, with random weights."""
     return write_design(random_conv_model(0, DETECTOR), RtlOptions(), folder)
+
+
+def vector_model(classes: int = 5, *, seed: int = 3) -> QModel:
+    """Six signed values to signed scores, two layers."""
+    random = np.random.default_rng(seed)
+    builder = Builder()
+    hidden = builder.input("x", (6,), FixedPoint(True, 5, 2))
+    for name, units in (("first", 7), ("second", classes)):
+        kind = FixedPoint(name == "second", 9, 2)
+        shape = (builder.tensor(hidden).shape[0], units)
+        weight, bias = random.integers(-3, 4, shape), random.integers(-9, 10, units)
+        wide = builder.dense(name, hidden, weight, 1, bias, 3)
+        hidden = builder.cast(f"{name}_cast", wide, [kind], Rounding.RND, Overflow.SAT)
+    return builder.finish("vector", hidden)
+
+
+def map_model(*, seed: int = 4) -> QModel:
+    """Frames of 9 x 12 x 2 to maps of 4 x 5 x 3, unsigned."""
+    random = np.random.default_rng(seed)
+    builder = Builder()
+    source = builder.input("x", (9, 12, 2), FixedPoint(False, 6, 6))
+    weight = random.integers(-3, 4, (3, 3, 2, 3))
+    wide = builder.conv2d("conv", source, weight, 1, random.integers(-9, 10, 3), 7, stride=(2, 2))
+    return builder.finish("map", builder.relu("relu", wide))
+
+
+def vector_design(folder: Path, *, classes: int = 5, options: RtlOptions | None = None) -> Design:
+    """A whole frame a beat and a decision a frame; of so many classes that they need several beats, or one."""
+    return write_design(vector_model(classes), options or RtlOptions(style="unrolled"), folder)
+
+
+def map_design(folder: Path) -> Design:
+    """Frames of fixed size, a pixel a beat; decisions of three codes, of which the first beats come early."""
+    return write_design(map_model(), RtlOptions(style="stream"), folder)
 
 
 def overlay_of(design: Design, folder: Path) -> Path:
