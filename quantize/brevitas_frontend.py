@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from dwell.errors import ConfigError
-from dwell.quantize.brevitas_network import QuantizedChain
+from dwell.quantize.brevitas_network import INPUT_BITS, QuantizedChain
+from dwell.quantize.finn_rules import check_rules
 from dwell.quantize.hessian_job import hessian_allocation
 from dwell.quantize.job import Floats, Job, Outcome, check_loss
 from dwell.quantize.params import BrevitasParams
@@ -22,7 +23,8 @@ from dwell.quantize.source import float_activations
 def quantize(job: Job) -> Outcome:
     """Train the quantized twin of the job's float network, starting from its weights; write `model.onnx`.
 
-    Raises `ConfigError` for a list of widths of the wrong length and for a training that diverges.
+    Raises `ConfigError` for a list of widths of the wrong length, for what breaks the rules asked for, and for a
+    training that diverges.
     """
     params = cast(BrevitasParams, job.params)
     torch.manual_seed(job.seed)
@@ -67,6 +69,8 @@ def _twin(job: Job, params: BrevitasParams) -> tuple[QuantizedChain, dict[str, A
         if allocation is None
         else [allocation["bits"][layer.name] for layer in job.layers]
     )
+    if params.rules == "finn":
+        check_rules(job.layers, weight_bits, (INPUT_BITS, *activation_bits))
     hidden = float_activations(job.layers, job.weights, job.calibration_frames())[:-1]
     weight_fracs = [
         np.array([weight_frac(channel, bits) for channel in job.weights[layer.name].weight])

@@ -63,10 +63,28 @@ class WidthParams(Section):
 
 
 class BrevitasParams(WidthParams):
-    """`[quantize]` with `frontend = "brevitas"`: `WidthParams`; the power-of-two scales are found."""
+    """`[quantize]` with `frontend = "brevitas"`: `WidthParams`; the power-of-two scales are found.
 
+    With `rules = "finn"` the network keeps what FINN's layers in RTL ask (`dwell.quantize.finn_rules`), and its
+    file is for frames of the data's own size, for which FINN's design is built.
+    """
+
+    rules: Literal["any", "finn"] = "any"
     epochs: int = pydantic.Field(default=7, ge=1, le=1000)
     learning_rate: float = pydantic.Field(default=3e-3, gt=0, le=1)  # the peak of its schedule
+
+    @property
+    def whole_frames(self) -> bool:
+        """Whether the network is written for frames of the data's size rather than for a few windows."""
+        return self.rules == "finn"
+
+    @pydantic.model_validator(mode="after")
+    def _two_bits_for_finn(self) -> Self:
+        if self.rules == "finn" and min(self.activation_bits) < 2:
+            raise ValueError(
+                'activations of 1 bit are not for rules = "finn": its matrix unit in RTL takes 2 to 8 bits'
+            )
+        return self
 
 
 class Hgq2Params(Section):

@@ -10,14 +10,16 @@ SIDE_MARGIN = 21
 
 
 def reference_frames(
-    scans: NDArray[np.float32], window: int, seed: int, *, count: int = 16
+    scans: NDArray[np.float32], window: int, seed: int, *, count: int = 16, side: int = 0
 ) -> NDArray[np.float32]:
     """(count + 9, side, side) frames from scans (N, H, W): `count` cut-outs, then nine that reach extremes.
+
+    Without a `side` they are `SIDE_MARGIN` larger than the window.
 
     These are: darkness; full scale; two of random blacks and whites; a chessboard; two of noise over the
     whole range; values between the input's codes; and values beyond them on both sides.
     """
-    side = window + SIDE_MARGIN
+    side = side or window + SIDE_MARGIN
     rng = np.random.default_rng(np.random.SeedSequence([seed, window]))
     rows, columns = scans.shape[1:]
     cuts = [scans[k % len(scans)] for k in rng.permutation(max(len(scans), count))[:count]]

@@ -49,14 +49,18 @@ def run_quantize(ctx: StageContext) -> Mapping[str, Any]:
     data = model.load_data(ctx.inputs["data"])
     layers, weights = read_float_network(ctx.inputs["train"])
     window = 1 + sum(layer.kernel - 1 for layer in layers)
+    params = frontend.params.model_validate(ctx.params["quantize"])
+    scans = data["val"].frames
+    # a front end of another package need not know of networks for frames of one size
+    side = min(scans.shape[1:]) if getattr(params, "whole_frames", False) else 0
     job = Job(
         model=model,
         model_params=model_params,
         layers=layers,
         weights=weights,
         train=data["train"],
-        reference=reference_frames(data["val"].frames, window, ctx.seed),
-        params=frontend.params.model_validate(ctx.params["quantize"]),
+        reference=reference_frames(scans, window, ctx.seed, side=side),
+        params=params,
         seed=ctx.seed,
         out=ctx.out,
         log=ctx.log,
