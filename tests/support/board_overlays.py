@@ -47,22 +47,27 @@ def vector_model(classes: int = 5, *, seed: int = 3) -> QModel:
 
 
 def map_model(*, seed: int = 4) -> QModel:
-    """Frames of 9 x 12 x 2 to maps of 4 x 5 x 3, unsigned."""
+    """Frames of 9 x 12 x 2 to maps of 4 x 5 x 3, unsigned; black frames give nothing but zeros."""
     random = np.random.default_rng(seed)
     builder = Builder()
     source = builder.input("x", (9, 12, 2), FixedPoint(False, 6, 6))
     weight = random.integers(-3, 4, (3, 3, 2, 3))
-    wide = builder.conv2d("conv", source, weight, 1, random.integers(-9, 10, 3), 7, stride=(2, 2))
+    wide = builder.conv2d("conv", source, weight, 1, -random.integers(1, 9, 3), 7, stride=(2, 2))
     return builder.finish("map", builder.relu("relu", wide))
 
 
 def vector_design(folder: Path, *, classes: int = 5, options: RtlOptions | None = None) -> Design:
-    """A whole frame a beat and a decision a frame; of so many classes that they need several beats, or one."""
+    """A decision a frame; unless `options` say otherwise, a whole frame and a whole decision a beat."""
     return write_design(vector_model(classes), options or RtlOptions(style="unrolled"), folder)
 
 
+def folded_vector_design(folder: Path) -> Design:
+    """A decision of 14 classes a frame, in seven beats."""
+    return vector_design(folder, classes=14, options=RtlOptions(style="folded", reuse=7))
+
+
 def map_design(folder: Path) -> Design:
-    """Frames of fixed size, a pixel a beat; decisions of three codes, of which the first beats come early."""
+    """Frames of fixed size, a pixel a beat; decisions of three unsigned codes, many of them equal."""
     return write_design(map_model(), RtlOptions(style="stream"), folder)
 
 
@@ -84,5 +89,21 @@ def triggers_of(scores: Codes, threshold: int, dead_time: int) -> list[tuple[int
             quiet -= 1
         elif score >= threshold:
             found.append((line, pixel, int(score)))
+            quiet = dead_time
+    return found
+
+
+def decisions_that_trigger(
+    decisions: Codes, threshold: int, dead_time: int, select: int = 0, class_trigger: bool = False
+) -> list[tuple[int, int, int]]:
+    """As `triggers_of`, of a frame of decisions of many codes (*places, codes)."""
+    places, found, quiet = decisions.shape[:-1], [], 0
+    width = places[-1] if places else 1
+    for at, codes in enumerate(decisions.reshape(-1, decisions.shape[-1]).tolist()):
+        score = codes[select]
+        if quiet:
+            quiet -= 1
+        elif score >= threshold and (not class_trigger or codes.index(max(codes)) == select):
+            found.append((at // width, at % width, score))
             quiet = dead_time
     return found
