@@ -15,35 +15,24 @@ WINDOW_LINES, WINDOW_PIXELS, MAX_LINE = 3, 4, 12
 class Tap:
     """Drives pixels and the network's ready, records what is taken, dropped and passed on."""
 
+    SETTINGS = {"enable": 1, "never_stall": 0, "external_framing": 1, "restart": 0}
+    SIZE = {"line_pixels": 8, "frame_lines": 5}
+    SOURCE = ("s_axis_tvalid", "s_axis_tdata", "s_axis_tuser", "s_axis_tlast")
+
     def __init__(self, dut: Any, seed: int, stall: int, gap: int) -> None:
         self.dut = dut
         self.random = random.Random(seed)
         self.stall, self.gap = stall, gap
-        self.taken: list[tuple[int, int, int]] = []
+        self.taken: list[tuple[int, ...]] = []
         self.passed: list[tuple[int, int, int]] = []
         self.counts = dict.fromkeys(("taken", "dropped", "decided", "frame_started", "owed", "owed_first"), 0)
         self.refused = 0
 
     async def start(self, **settings: int) -> None:
         dut = self.dut
-        defaults = {
-            "enable": 1,
-            "never_stall": 0,
-            "external_framing": 1,
-            "restart": 0,
-            "line_pixels": 8,
-            "frame_lines": 5,
-        }
-        for name, value in {**defaults, **settings}.items():
+        for name, value in {**self.SETTINGS, **self.SIZE, **settings}.items():
             getattr(dut, name).value = value
-        for name in (
-            "s_axis_tvalid",
-            "s_axis_tdata",
-            "s_axis_tlast",
-            "s_axis_tuser",
-            "m_axis_tready",
-            "rst_n",
-        ):
+        for name in (*self.SOURCE, "m_axis_tready", "rst_n"):
             getattr(dut, name).value = 0
         cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
         for _ in range(3):
@@ -68,7 +57,7 @@ class Tap:
                 self.counts[name] += int(getattr(dut, name).value)
             if int(dut.s_axis_tvalid.value):
                 if int(dut.s_axis_tready.value):
-                    self.taken.append(beat(dut, "s"))
+                    self.taken.append(tuple(int(getattr(dut, name).value) for name in self.SOURCE[1:]))
                 else:
                     self.refused += 1
             if int(dut.m_axis_tvalid.value) and int(dut.m_axis_tready.value):
@@ -80,7 +69,8 @@ class Tap:
             dut.s_axis_tvalid.value = 0
             await RisingEdge(dut.clk)
         dut.s_axis_tvalid.value = 1
-        dut.s_axis_tdata.value, dut.s_axis_tlast.value, dut.s_axis_tuser.value = pixel, last, user
+        for name, value in zip(self.SOURCE[1:], (pixel, user, last), strict=False):
+            getattr(dut, name).value = value
         while True:
             await ReadOnly()
             ready = int(dut.s_axis_tready.value)

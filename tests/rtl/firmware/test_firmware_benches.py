@@ -15,7 +15,22 @@ BENCHES = {
     "bench_tap": ("dwell_tap", {"WINDOW_LINES": 3, "WINDOW_PIXELS": 4, "MAX_LINE": 12}, 4),
     "bench_events": ("dwell_event_fifo", {"DEPTH_LOG2": 4, "BATCH": 5}, 3),
     "bench_registers": ("dwell_shell", {}, 5),
+    "bench_frame_tap": ("dwell_frame_tap", {"FRAME_BEATS": 5, "DEPTH_LOG2": 3}, 5),
+    "bench_frame_tap:1": ("dwell_frame_tap", {"FRAME_BEATS": 1, "DEPTH_LOG2": 2}, 5),
+    "bench_scores": ("dwell_scores", {"LANES": 5, "ELEMENT_BITS": 6}, 2),
+    "bench_scores:beats": (
+        "dwell_scores",
+        {"LANES": 3, "ELEMENT_BITS": 4, "SIGNED": 0, "DECISION_BEATS": 4},
+        2,
+    ),
+    "bench_scores:one": ("dwell_scores", {"LANES": 1, "ELEMENT_BITS": 32, "DECISION_BEATS": 1}, 2),
+    "bench_scores:serial": (
+        "dwell_scores",
+        {"LANES": 1, "ELEMENT_BITS": 31, "SIGNED": 0, "DECISION_BEATS": 7},
+        2,
+    ),
 }
+"""The module's name up to a colon, top, parameters and how many tests there are."""
 
 
 def run_bench(
@@ -37,7 +52,11 @@ def run_bench(
     results = folder / "results.xml"
     with contextlib.suppress(SystemExit):  # how the runner says that a test failed
         runner.test(
-            hdl_toplevel=top, test_module=name, build_dir=folder, test_dir=folder, results_xml=str(results)
+            hdl_toplevel=top,
+            test_module=name.partition(":")[0],
+            build_dir=folder,
+            test_dir=folder,
+            results_xml=str(results),
         )
     return get_results(results)
 
@@ -67,6 +86,9 @@ def test_bench(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("bench_tap", "dwell_tap.v", "else if (~room) open <= 1'b0;", ""),
         ("bench_events", "dwell_event_fifo.v", "flushing & quiet & ~push", "flushing & ~push"),
         ("bench_registers", "dwell_counter.v", "if (snapshot) copy <= count;", "copy <= count;"),
+        ("bench_frame_tap", "dwell_frame_tap.v", "(level <= LEVEL)", "room"),
+        ("bench_scores", "dwell_larger.v", "b > a", "b >= a"),
+        ("bench_scores:beats", "dwell_scores.v", "(beat_best > most)", "(beat_best >= most)"),
     ],
 )
 def test_a_fault_is_found(
