@@ -1,58 +1,27 @@
 """FIFO and frame guard proved by induction; planted faults in them, and in the windower, are found.
 
-The module's text gets ports for the numbering in `formal/`, and invariants; Yosys' own SAT solver does the rest.
+The ports are for the numbering in `formal/`.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rtl_scan
+from rtl_proofs import Proof, prove
 from rtl_scan import Scan, check_scan, run_scan
 
 from dwell.hls.rtl import library_files
 
 pytestmark = pytest.mark.rtl
 
-FORMAL = Path(__file__).parent / "formal"
-
-YOSYS = """
-import sys
-from pyosys import libyosys as ys
-design = ys.Design()
-top, parameter, value, *files = sys.argv[1:]
-for command in (
-    f"read_verilog -formal {' '.join(files)}",
-    f"chparam -set {parameter} {value} {top}",
-    f"prep -top {top} -flatten",
-    "memory_map", "opt -full", "async2sync", "chformal -lower", "opt_clean",
-    "sat -verify -prove-asserts -tempinduct -maxsteps 12 -timeout 240",
-):
-    ys.run_pass(command, design)
-print("PROVED")
-"""
-
-
-@dataclass(frozen=True)
-class Proof:
-    """A module of the library, the file that drives it, and what is added to its text."""
-
-    module: str
-    driver: str
-    parameter: str
-    ports: str
-    invariants: str
-
-
 FIFO = Proof(
-    "dwell_fifo", "fifo_proof", "DEPTH",
-    "input wire f_on, input wire [3:0] f_sent, input wire [3:0] f_got,",
-    """
+    "dwell_fifo",
+    "fifo_proof",
+    ports="    input wire f_on, input wire [3:0] f_sent, input wire [3:0] f_got,",
+    invariants="""\
     integer f_i;
     always @(posedge clk) if (f_on) begin
         assert (count <= DEPTH);
@@ -63,54 +32,29 @@ FIFO = Proof(
         if (m_valid) assert (m_data == f_got);
         for (f_i = 0; f_i < DEPTH; f_i = f_i + 1)
             if (f_i < count) assert (memory[(head + f_i) % DEPTH] == (f_got + m_valid + f_i) % 16);
-    end
-endmodule
-""",
-)  # fmt: skip
+    end""",
+)
 
 GUARD = Proof(
-    "dwell_frame_guard", "guard_proof", "BEATS",
-    "input wire f_on, input wire [3:0] f_place,",
-    """
+    "dwell_frame_guard",
+    "guard_proof",
+    ports="    input wire f_on, input wire [3:0] f_place,",
+    invariants="""\
     always @(posedge clk) if (f_on) begin
         assert (place == f_place);
         assert (!more || held);
-    end
-endmodule
-""",
-)  # fmt: skip
-
-
-def prove(folder: Path, proof: Proof, value: int, *, old: str = "", new: str = "") -> bool:
-    """Whether the module, with `old` replaced by `new`, is proved."""
-    text = next(f for f in library_files() if f.stem == proof.module).read_text()
-    if old:
-        assert text.count(old) == 1
-        text = text.replace(old, new)
-    assert text.count(") (\n") == 1 and text.count("\nendmodule\n") == 1
-    text = text.replace(") (\n", f") (\n    {proof.ports}\n").replace("\nendmodule\n", proof.invariants)
-    file = folder / f"{proof.module}.v"
-    file.write_text(text)
-    done = subprocess.run(
-        [
-            *(sys.executable, "-c", YOSYS, proof.driver, proof.parameter, str(value)),
-            *map(str, (FORMAL / f"{proof.driver}.v", file)),
-        ],
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    told = done.stdout + done.stderr
-    assert "PROVED" in told or "ERROR: Called with -verify" in told, told[-3000:]
-    return "PROVED" in done.stdout
+    end""",
+)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 def test_the_fifo_loses_nothing(depth: int, tmp_path: Path) -> None:
-    assert prove(tmp_path, FIFO, depth)
+    assert prove(tmp_path, FIFO, {"DEPTH": depth})
 
 
 @pytest.mark.parametrize("beats", [1, 2, 5])
 def test_frames_behind_the_guard_are_whole(beats: int, tmp_path: Path) -> None:
-    assert prove(tmp_path, GUARD, beats)
+    assert prove(tmp_path, GUARD, {"BEATS": beats})
 
 
 @pytest.mark.parametrize(
@@ -125,7 +69,8 @@ def test_frames_behind_the_guard_are_whole(beats: int, tmp_path: Path) -> None:
     ],
 )
 def test_a_planted_fault_is_found(proof: Proof, old: str, new: str, tmp_path: Path) -> None:
-    assert not prove(tmp_path, proof, 3, old=old, new=new)
+    parameters = {"DEPTH" if proof is FIFO else "BEATS": 3}
+    assert not prove(tmp_path, proof, parameters, old=old, new=new)
 
 
 def faulty_library(folder: Path, module: str, old: str, new: str) -> list[Path]:

@@ -10,21 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtl_icarus import simulate
+from rtl_icarus import Traffic, simulate, write_bench
 
 from dwell.hls.design import Design
 
 _BENCH = """\
-`timescale 1ns / 1ps
-`default_nettype none
-module bench;
-    reg aclk = 0;
-    always #5 aclk = ~aclk;
-    reg aresetn = 0;
-    reg [@IN@-1:0] s_data;
-    reg s_valid = 0, s_last = 0, s_user = 0, m_ready = 0;
-    wire s_ready, m_valid, m_last, m_user;
-    wire [@OUT@-1:0] m_data;
+@SIGNALS@
     reg [@ADDR@-1:0] address;
     reg [31:0] word;
     reg aw = 0, w = 0, b = 0, ar = 0, r = 0;
@@ -32,29 +23,17 @@ module bench;
     wire [1:0] bresp, rresp;
     wire [31:0] rdata;
     @TOP@ dut (
-        .aclk(aclk), .aresetn(aresetn),
-        .s_axis_tdata(s_data), .s_axis_tvalid(s_valid), .s_axis_tready(s_ready),
-        .s_axis_tlast(s_last), .s_axis_tuser(s_user),
-        .m_axis_tdata(m_data), .m_axis_tvalid(m_valid), .m_axis_tready(m_ready),
-        .m_axis_tlast(m_last), .m_axis_tuser(m_user),
+@PORTS@,
         .s_axil_awaddr(address), .s_axil_awprot(3'd0), .s_axil_awvalid(aw), .s_axil_awready(awready),
         .s_axil_wdata(word), .s_axil_wstrb(4'hf), .s_axil_wvalid(w), .s_axil_wready(wready),
         .s_axil_bresp(bresp), .s_axil_bvalid(bvalid), .s_axil_bready(b),
         .s_axil_araddr(address), .s_axil_arprot(3'd0), .s_axil_arvalid(ar), .s_axil_arready(arready),
         .s_axil_rdata(rdata), .s_axil_rresp(rresp), .s_axil_rvalid(rvalid), .s_axil_rready(r)
     );
-    reg [@IN@+1:0] beats [0:@COUNT@-1];
     reg [71:0] script [0:@STEPS@-1];  // {kind, address, word}
-    integer sent = 0, clock = 0, idle = 0, seed = @SEED@, begun = 0, at = 0, until = 0;
-    reg done = 0;
-    initial begin
-        $readmemh("@BEATS@", beats);
-        $readmemh("@SCRIPT@", script);
-        repeat (4) @(posedge aclk);
-        #1 aresetn = 1;
-    end
+    integer begun = 0, at = 0, until = 0;
+    initial $readmemh("@SCRIPT@", script);
     always @(posedge aclk) begin
-        clock <= clock + 1;
         idle <= (s_valid & s_ready) | (m_valid & m_ready) | (bvalid & b) ? 0 : idle + 1;
         if (idle == 3000) begin
             $display("DONE %0d %0d", sent, at);
@@ -64,19 +43,7 @@ module bench;
             begun = begun + 1;
             $display("BEGIN %0d", clock);
         end
-        if (aresetn && m_valid && m_ready) $display("OUT %0d %b%b %h", clock, m_user, m_last, m_data);
-        m_ready <= #1 aresetn && ($unsigned($random(seed)) % 100 >= @STALL@);
-        if (!aresetn) s_valid <= #1 0;
-        else if (!s_valid || s_ready) begin
-            if (sent < @COUNT@ && $unsigned($random(seed)) % 100 >= @GAP@) begin
-                {s_user, s_last, s_data} <= #1 beats[sent];
-                s_valid <= #1 1;
-                sent = sent + 1;
-            end else begin
-                s_valid <= #1 0;
-                {s_user, s_last, s_data} <= #1 {@IN@ + 2{1'bx}};
-            end
-        end
+@STREAMS@
         // ---- the master
         if (aresetn) begin
             if (aw && awready) aw <= #1 0;
@@ -147,23 +114,16 @@ def run_reload(
 ) -> ReloadRun:
     """Send `beats` while the master runs its `script`. `sources`: other Verilog than the design's."""
     assert design.weights is not None
-    bits = design.input.tdata_bits
-    image, steps = folder / "reload_beats.hex", folder / "script.hex"
-    image.write_text("".join(f"{(user << 1 | last) << bits | data:x}\n" for user, last, data in beats))
+    steps = folder / "script.hex"
     words = []
     for step in script:
         kind, address, word = step[0], step[1] if step[0] in ("write", "read") else 0, step[-1]
         words.append(f"{_KINDS[kind] << 64 | address << 32 | (word if kind != 'read' else 0):x}")
     steps.write_text("\n".join(words) + "\n")
-    text = _BENCH
-    for key, value in {
-        "IN": bits, "OUT": design.output.tdata_bits, "ADDR": design.weights["address_bits"], "TOP": design.top,
-        "COUNT": len(beats), "STEPS": len(script), "SEED": seed, "GAP": gap_percent, "STALL": stall_percent,
-        "BEATS": image.resolve(), "SCRIPT": steps.resolve(),
-    }.items():  # fmt: skip
-        text = text.replace(f"@{key}@", str(value))
-    bench = folder / "reload_bench.v"
-    bench.write_text(text)
+    bits = design.input.tdata_bits, design.output.tdata_bits
+    own = {"ADDR": design.weights["address_bits"], "STEPS": len(script), "SCRIPT": steps.resolve()}
+    traffic = Traffic(bits, beats, gap_percent, stall_percent, seed)
+    bench = write_bench(folder, _BENCH, design.top, traffic, own)
     lines = simulate(folder, [bench, *(sources or design.sources)], "bench", timeout_s)
     rows = [line.split() for line in lines]
     assert ["DONE", str(len(beats)), str(len(script))] in rows, rows[-3:]
