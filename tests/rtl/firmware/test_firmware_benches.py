@@ -29,6 +29,40 @@ BENCHES = {
         {"LANES": 1, "ELEMENT_BITS": 31, "SIGNED": 0, "DECISION_BEATS": 7},
         2,
     ),
+    "bench_frames:map": (
+        "dwell_shell",
+        {
+            "FRAMES": 1,
+            "SOURCE_BITS": 32,
+            "INPUT_BITS": 24,
+            "FRAME_BEATS": 6,
+            "TAP_LOG2": 4,
+            "OUTPUT_LINES": 2,
+            "OUTPUT_PIXELS": 3,
+            "LANES": 2,
+            "DECISION_BEATS": 2,
+            "ELEMENT_BITS": 7,
+            "OUTPUT_BITS": 16,
+            "DECISION_BITS": 32,
+        },
+        6,
+    ),
+    "bench_frames:vector": (
+        "dwell_shell",
+        {
+            "FRAMES": 1,
+            "SOURCE_BITS": 16,
+            "INPUT_BITS": 16,
+            "FRAME_BEATS": 4,
+            "TAP_LOG2": 4,
+            "LANES": 5,
+            "ELEMENT_BITS": 3,
+            "SIGNED": 0,
+            "OUTPUT_BITS": 15,
+            "DECISION_BITS": 16,
+        },
+        6,
+    ),
 }
 """The module's name up to a colon, top, parameters and how many tests there are."""
 
@@ -88,6 +122,8 @@ def test_bench(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("bench_registers", "dwell_counter.v", "if (snapshot) copy <= count;", "copy <= count;"),
         ("bench_frame_tap", "dwell_frame_tap.v", "(level <= LEVEL)", "room"),
         ("bench_scores", "dwell_larger.v", "b > a", "b >= a"),
+        ("bench_frames:map", "dwell_frame_path.v", "(net_m_axis_tuser | going)", "1'b1"),
+        ("bench_frames:vector", "dwell_frame_path.v", "(largest | ~class_trigger)", "largest"),
         ("bench_scores:beats", "dwell_scores.v", "(beat_best > most)", "(beat_best >= most)"),
     ],
 )
