@@ -9,131 +9,30 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pydantic
 
 from dwell import plugins
 from dwell.errors import ConfigError, nearest
+from dwell.sections import (
+    AcceptSection,
+    BoardSection,
+    ConvertSection,
+    ModelSection,
+    PluginSection,
+    ProjectSection,
+    QuantizeSection,
+    SimulateSection,
+    SynthesizeSection,
+    Tables,
+)
+from dwell.sections import BridgeSection as BridgeSection
+from dwell.sections import Section as Section
 
 FILE_NAME = "dwell.toml"
 DEFAULT_FRONTEND = "brevitas"
 _M = TypeVar("_M", bound=pydantic.BaseModel)
-
-
-class Section(pydantic.BaseModel):
-    """A table of the project file: no unknown key, no change after reading. Plug-ins derive theirs."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class ProjectSection(Section):
-    """[project]"""
-
-    name: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_]*$", description="also the name of the top module")
-    seed: int = pydantic.Field(default=1, ge=0, lt=2**31)
-
-
-class QuantizeSection(Section):
-    """[quantize]: the front end's name; its own keys are checked by its class and become `params`."""
-
-    frontend: str
-    params: pydantic.SerializeAsAny[pydantic.BaseModel]
-
-
-class ConvertSection(Section):
-    """[convert]"""
-
-    backend: Literal["rtl"] = "rtl"
-    style: Literal["auto", "stream", "unrolled", "folded"] = "auto"
-    io: Literal["auto", "parallel", "stream"] = "auto"
-    input_type: str | None = pydantic.Field(default=None, pattern=r"^u?fixed<\d+,-?\d+>$")
-    output: Literal["logits", "class", "probabilities"] = "logits"
-    clock_mhz: float = pydantic.Field(default=100.0, gt=0, le=1000)
-    latency_cutoff: float = pydantic.Field(default=4.0, gt=0, description="adder levels in a pipeline stage")
-    max_width: int = pydantic.Field(default=256, ge=16, le=8192)
-    pixels_per_clock: Literal[1, 2, 4, 8, 16, 32] = 1
-    reuse: Annotated[int, pydantic.Field(ge=1)] | dict[str, Annotated[int, pydantic.Field(ge=1)]] = (
-        pydantic.Field(
-            default=1, description="how often a multiplier is used for one result, for all layers or by name"
-        )
-    )
-    multiplier: Literal["auto", "dsp", "lut"] = "auto"
-    reload: bool = pydantic.Field(default=False, description="folded weights writable over AXI4-Lite")
-
-
-class SimulateSection(Section):
-    """[simulate]"""
-
-    vectors: int = pydantic.Field(default=10_000, ge=1, description="windows compared on the Verilated core")
-    bench_frames: int = pydantic.Field(default=2, ge=1, le=1000)
-    stalls: bool = True
-    simulators: tuple[Literal["verilator", "icarus"], ...] = pydantic.Field(
-        default=("verilator", "icarus"), min_length=1, description="Icarus is left out where it is absent"
-    )
-
-
-class SynthesizeSection(Section):
-    """[synthesize]"""
-
-    tool: Literal["yosys", "vivado"] = "yosys"
-
-
-class BoardSection(Section):
-    """[board]"""
-
-    name: str = "pynq-z2"
-
-
-class AcceptSection(Section):
-    """[accept]: what a build has to reach."""
-
-    max_metric_drop: float = pydantic.Field(default=0.02, ge=0, le=1)
-
-
-class BridgeSection(Section):
-    """[bridge]: one run of the loop between instrument and board."""
-
-    frames: int = pydantic.Field(default=4, ge=1, le=100_000)
-    lines: int = pydantic.Field(default=256, ge=16, le=4096)
-    pixels: int = pydantic.Field(default=256, ge=16, le=4096, description="of a line")
-    pixel_A: float = pydantic.Field(default=0.4, gt=0.05, le=10)
-    dose_e_per_A2: float | None = pydantic.Field(
-        default=None, gt=0, description="of the scan, sets the dwell time; else that of the training"
-    )
-    threshold: float | None = pydantic.Field(default=None, description="a score; else by false_alarm_rate")
-    false_alarm_rate: float = pydantic.Field(default=1e-4, gt=0, lt=1, description="on the validation scans")
-    dead_time: int = pydantic.Field(default=0, ge=0, description="decisions that cannot trigger after one")
-    dose_budget_e: float = pydantic.Field(default=1e9, ge=0, description="electrons to spend on spectra")
-    time_budget_s: float = pydantic.Field(default=60.0, ge=0, description="beam time to spend on spectra")
-
-
-class PluginSection(Section):
-    """[instrument], [policy]: the plug-in's name; its own keys, checked by its class, become `params`."""
-
-    name: str
-    params: pydantic.SerializeAsAny[pydantic.BaseModel]
-
-
-class ModelSection(Section):
-    """[model]: the plug-in's name; its own keys are checked by its class and become `params`."""
-
-    name: str
-    params: pydantic.SerializeAsAny[pydantic.BaseModel]
-
-
-class _Tables(Section):
-    project: ProjectSection
-    model: dict[str, Any]
-    quantize: dict[str, Any] = {}
-    convert: ConvertSection = ConvertSection()
-    simulate: SimulateSection = SimulateSection()
-    synthesize: SynthesizeSection = SynthesizeSection()
-    board: BoardSection = BoardSection()
-    accept: AcceptSection = AcceptSection()
-    bridge: BridgeSection = BridgeSection()
-    instrument: dict[str, Any] = {}
-    policy: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -213,7 +112,7 @@ def load_project(path: Path, overrides: Iterable[str] = ()) -> Project:
     for text in overrides:
         _override(data, text)
     problems: list[Problem] = []
-    tables = _check(_Tables, data, "", problems)
+    tables = _check(Tables, data, "", problems)
     model = _check_model(data.get("model"), problems)
     quantize = _check_quantize(data.get("quantize", {}), problems)
     instrument = _check_named(plugins.INSTRUMENTS, "instrument", data, problems)

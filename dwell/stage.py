@@ -22,6 +22,11 @@ def no_files(project: Project) -> tuple[Path, ...]:
     return ()
 
 
+def no_environments(project: Project) -> tuple[str, ...]:
+    """The `also` of a stage that needs no environment but its own."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Stage:
     """One step of the build.
@@ -30,7 +35,8 @@ class Stage:
     `StageContext` to metrics, imported only in the stage's own process; `code` names the packages and modules
     whose sources enter the digest; `params` picks the part of the project that matters to this stage, so
     that nothing else makes it run again; `files` names outside files whose contents enter the digest.
-    `threads` is how many cores the stage can use well. `environment` may depend on the project.
+    `threads` is how many cores the stage can use well. `environment` may depend on the project; `also` names other
+    environments that it starts processes in.
     """
 
     name: str
@@ -41,6 +47,7 @@ class Stage:
     params: Callable[[Project], dict[str, Any]]
     files: Callable[[Project], tuple[Path, ...]] = field(default=no_files)
     threads: int = 1
+    also: Callable[[Project], tuple[str, ...]] = field(default=no_environments)
 
     def environment_of(self, project: Project) -> str:
         """The name of the environment that it runs in."""

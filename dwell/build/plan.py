@@ -33,6 +33,7 @@ class PlannedStage:
     lock: Lock
     whole: bool
     edited: tuple[str, ...] = field(default=())
+    also: tuple[Lock, ...] = field(default=())
 
     @property
     def name(self) -> str:
@@ -119,6 +120,7 @@ def _plan_stage(project: Project, stage: Stage, before: Mapping[str, PlannedStag
     params = stage.params(project)
     code = code_digest(stage.code)
     lock = read_lock(stage.environment_of(project))
+    also = tuple(read_lock(name) for name in stage.also(project))
     digest = json_digest(
         {
             "format": _FORMAT,
@@ -129,13 +131,13 @@ def _plan_stage(project: Project, stage: Stage, before: Mapping[str, PlannedStag
             "code": code,
             "inputs": {name: planned.digest for name, planned in inputs.items()},
             "files": outside_files(stage.files(project), project.root, stage.name),
-            "environment": [lock.name, lock.digest],
+            "environment": [part for each in (lock, *also) for part in (each.name, each.digest)],
             "python": list(sys.version_info[:2]),
         }
     )
     path = project.work / "artifacts" / f"{stage.name}-{digest[:12]}"
     whole, edited = _look_at(path, digest)
-    return PlannedStage(stage, digest, path, inputs, params, code, lock, whole, edited)
+    return PlannedStage(stage, digest, path, inputs, params, code, lock, whole, edited, also)
 
 
 def _look_at(path: Path, digest: str) -> tuple[bool, tuple[str, ...]]:

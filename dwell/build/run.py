@@ -99,8 +99,7 @@ def _set_aside_edited(plan: Plan, report: Reporter) -> None:
 def _environments(plan: Plan, report: Reporter) -> dict[str, Path]:
     """The Python of each environment that a pending stage needs, made if it is not there yet."""
     pythons = {}
-    for planned in plan.pending:
-        lock = planned.lock
+    for lock in (lock for planned in plan.pending for lock in (planned.lock, *planned.also)):
         if lock.name not in pythons:
             ready = locate(lock)
             if not ready.ready and lock.name != CORE:
