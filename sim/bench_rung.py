@@ -22,7 +22,7 @@ from dwell.sim.bench.run import (
     verilator_simulator,
     waves_suffix,
 )
-from dwell.sim.compare import Timing, measure, mismatch_error, require_timing
+from dwell.sim.compare import Timing, fault_text, measure, mismatch_error, require_timing
 from dwell.sim.dut import Dut
 from dwell.sim.results import RungResult
 from dwell.sim.verilated.cache import scratch
@@ -160,12 +160,18 @@ def _check(dut: Dut, plans: Sequence[AnyPlan], outcome: Outcome, by: str) -> dic
             raise ToolFailedError(by, log=outcome.junit, tail=f"the test {name} left no record")
         found = plan.compare(record)
         if found.mismatches or failure:
-            raise mismatch_error(dut, found, by=where, fault=failure if _is_fault(failure) else "")
+            fault = fault_text(failure if _is_fault(failure) else "", outcome.assertions)
+            raise mismatch_error(dut, found, by=where, fault=fault)
         if name not in outcome.passed:
             raise ToolFailedError(
                 by, log=outcome.junit, tail=f"the test {name} did not pass, and did not fail"
             )
         windows[name] = found.compared
+    if outcome.assertions:
+        raise VerificationError(
+            f"{dut.name} in {by}: {fault_text('', outcome.assertions)}",
+            first_mismatch={"fault": outcome.assertions[0]},
+        )
     return windows
 
 

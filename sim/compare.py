@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,6 +114,13 @@ def require_timing(dut: Dut, timing: Timing, *, by: str) -> None:
                 hint="convert the network again; if it stays, the converter counts its stages wrongly",
                 place=name,
             )
+
+
+def fault_text(fault: str, broken: Sequence[str]) -> str:
+    """What to say of a run: assertions of the design that did not hold, and what broke the protocol."""
+    more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+    said = [f"an assertion of the design did not hold: {broken[0]}{more}"] if broken else []
+    return "; ".join([*said, *([fault] if fault else [])])
 
 
 def mismatch_error(dut: Dut, found: Comparison, *, by: str, fault: str = "") -> VerificationError:

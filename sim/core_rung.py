@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dwell.sim.compare import compare, measure, mismatch_error, require_timing
+from dwell.sim.compare import compare, fault_text, measure, mismatch_error, require_timing
 from dwell.sim.dut import Dut
 from dwell.sim.results import RungResult
 from dwell.sim.toolchain import find_verilator
-from dwell.sim.verilated import Beats, Core, Pauses, RunOptions, VerilatedCore, build_core
+from dwell.sim.verilated import Beats, Core, CoreRun, Pauses, RunOptions, VerilatedCore, build_core
 from dwell.sim.workload import Codes, Frame, Workload
 
 STALL_WINDOWS = 100_000
@@ -60,8 +60,8 @@ def climb_core(
         progress=lambda fraction: progress(0.5 + 0.4 * fraction, "Verilated core"),
     )  # fmt: skip
     found = compare(work, expected, run.beats)
-    if found.mismatches or run.fault:
-        raise mismatch_error(dut, found, by=by, fault=_at(run.fault, run.fault_clock))
+    if found.mismatches or _fault(run):
+        raise mismatch_error(dut, found, by=by, fault=_fault(run))
     timing = measure(work, run)
     require_timing(dut, timing, by=by)
     detail: dict[str, object] = {
@@ -105,12 +105,11 @@ def _with_stalls(work: Workload, golden: Sequence[Codes], core: Core, seed: int,
     expected = part.expected_beats(golden[:count])
     run = core.run(part.beats, _run_options(part, expected, seed, _PAUSES))
     found = compare(part, expected, run.beats)
-    if found.mismatches or run.fault:
-        raise mismatch_error(
-            work.dut, found, by=f"{by} with gaps and stalls", fault=_at(run.fault, run.fault_clock)
-        )
+    if found.mismatches or _fault(run):
+        raise mismatch_error(work.dut, found, by=f"{by} with gaps and stalls", fault=_fault(run))
     return found.compared
 
 
-def _at(fault: str, clock: int) -> str:
-    return f"{fault} (clock {clock})" if fault else ""
+def _fault(run: CoreRun) -> str:
+    at = f"{run.fault} (clock {run.fault_clock})" if run.fault else ""
+    return fault_text(at, run.assertions)

@@ -37,13 +37,17 @@ MEASURED_FRAMES = 24
 
 @dataclass(frozen=True)
 class FinnOptions:
-    """`target_fps` frames a second decide the folds, unless `folding` names a file of them."""
+    """`target_fps` frames a second decide the folds, unless `folding` names a file of them.
+
+    Without `guard` folds stay at which the library is known to lose data: to show that simulation notices.
+    """
 
     part: str
     board: str
     clock_mhz: float = 100.0
     target_fps: int = DEFAULT_FPS
     folding: Path | None = None
+    guard: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ def _generate(network: Path, model: QModel, options: FinnOptions, work: Path, re
         "clock_mhz": options.clock_mhz,
         "target_fps": options.target_fps,
         "folding": str(options.folding) if options.folding else None,
+        "guard": options.guard,
     }
     result = run_command(
         ENVIRONMENT, "dwell.hls.finn.generate:generate", args, report, environment=ENVIRONMENT
@@ -159,7 +164,8 @@ def _size(made: _Made, work: Path, report: Reporter) -> Sizes:
     written = sizing.write_harness(made.core, module, made.frame, folder)
     extra = [*written, *sorted(own.glob("*.v"))]
     flat = _flat(made, extra, f"{module}_harness", folder / "flat.v", report)
-    measure = sizing.measure_with((flat,), module, made.core, made.frame)
+    checks = [p for p in library_files() if p.stem == "dwell_check"]
+    measure = sizing.measure_with((flat, *checks), module, made.core, made.frame)
     return sizing.size_fifos(made.core, measure)
 
 
@@ -266,10 +272,11 @@ def _measured(net: Netlist, made: _Made, work: Path) -> Netlist:
         net.top, tuple(sorted(files)), data, marks, net.output.size, MEASURED_FRAMES * frame.out_beats
     )
     wanted = _packed(model.run_codes(codes).reshape(-1, net.output.elements), net.output, extend=True)
-    if played.fault or played.data.shape != wanted.shape or (played.data != wanted).any():
+    trouble = "; ".join((*played.assertions, *([played.fault] if played.fault else [])))
+    if trouble or played.data.shape != wanted.shape or (played.data != wanted).any():
         wrong = np.argwhere(played.data != wanted)[:1].tolist() if played.data.shape == wanted.shape else []
         raise VerificationError(
-            f"the stitched layers do not give the golden model's codes {played.fault}".strip(),
+            f"the stitched layers do not give the golden model's codes {trouble}".strip(),
             first_mismatch={"beat": wrong[0][0] if wrong else len(played.data), "frames": MEASURED_FRAMES},
             hint="convert with --backend rtl",
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dwell.errors import ToolFailedError
+from dwell.hls.finn.checks import keep_checks
 
 
 @dataclass(frozen=True)
@@ -77,18 +78,22 @@ def flatten_command(args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flatten(sources: list[Path], top: str, out: Path) -> None:
-    """One module `top` from SystemVerilog `sources`, memories' contents included, into the file `out`."""
+    """One module `top` from SystemVerilog `sources`, memories' contents included, into the file `out`.
+
+    The library's assertions become instances of `dwell_check` (see `checks`).
+    """
     from pyosys import libyosys as yosys
 
     design = yosys.Design()
     files = " ".join(str(path) for path in sources)
     for command in (
-        f"read_slang -j 1 --allow-use-before-declare --ignore-assertions -DVERILATOR --top {top} {files}",
+        f"read_slang -j 1 --keep-hierarchy --allow-use-before-declare -DVERILATOR --top {top} {files}",
         "hierarchy -check",
         "proc",
         "flatten",
         "bwmuxmap",
         "opt_clean",
-        f"write_verilog -noattr {out}",
     ):
         yosys.run_pass(command, design)
+    keep_checks(design.top_module())
+    yosys.run_pass(f"write_verilog -noattr {out}", design)

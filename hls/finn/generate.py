@@ -33,7 +33,8 @@ def generate(args: Mapping[str, Any]) -> dict[str, Any]:
     out = Path(args["out"])
     prepare(out / "finn_build")
     folding = Path(args["folding"]) if args.get("folding") else None
-    asked = graph.Asked(str(args["part"]), float(args["clock_mhz"]), int(args["target_fps"]), folding)
+    guard = bool(args.get("guard", True))
+    asked = graph.Asked(str(args["part"]), float(args["clock_mhz"]), int(args["target_fps"]), folding, guard)
     config = graph.build_config(asked, out)
     kept = out / "checkpoints"
     kept.mkdir(exist_ok=True)

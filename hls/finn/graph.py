@@ -32,6 +32,7 @@ class Asked:
     clock_mhz: float
     target_fps: int
     folding: Path | None
+    guard: bool = True
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,8 @@ def fold(model: Any, asked: Asked, config: Any, checkpoints: Path) -> tuple[Any,
         rules.check_folding(model, asked.folding)
     names = STEPS_TO_FOLDING[1:] if asked.folding else STEPS_TO_FOLDING
     model = run_steps(model, names, config, checkpoints)
-    remarks = [rules.guard_fold(node.name, getCustomOp(node)) for node in model.graph.node]
+    guarded = model.graph.node if asked.guard else ()
+    remarks = [rules.guard_fold(node.name, getCustomOp(node)) for node in guarded]
     return run_steps(model, STEPS_TO_ESTIMATES, config, checkpoints), [r for r in remarks if r]
 
 

@@ -28,12 +28,14 @@ Clocks = npt.NDArray[np.uint32]
 
 
 class Played(Protocol):
-    """What a simulator gives back: the beats that came out, the clocks of all handshakes, and a fault or ''."""
+    """What a simulator gives back: the beats that came out, the clocks of all handshakes, a fault or '', and assertions
+    of the design that did not hold."""
 
     data: Bytes
     in_clocks: Clocks
     out_clocks: Clocks
     fault: str
+    assertions: tuple[str, ...]
 
 
 class Simulator(Protocol):

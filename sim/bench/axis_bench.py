@@ -37,6 +37,9 @@ SURPLUS_CLOCKS = 100
 
 USER, LAST = 1, 2
 
+SINGLE_BEATS, FLOWING = 24, 32
+"""Of long stalls: beats that are taken one by one, and for how many stalls' clocks the flow between lasts at most."""
+
 
 class Bench:
     """Clock, reset, source, sink and recorder around one design."""
@@ -177,6 +180,17 @@ def pauses(source: random.Random, percent: int) -> Iterator[bool]:
                 yield source.random() < rate
 
 
+def stops(source: random.Random, stop: int) -> Iterator[bool]:
+    """Pauses for ever: a stretch of flow, then single clocks of it, `stop` clocks apart."""
+    while True:
+        for _ in range(source.randrange(1, FLOWING * stop)):
+            yield False
+        for _ in range(SINGLE_BEATS):
+            for _ in range(stop):
+                yield True
+            yield False
+
+
 async def play(dut: Any, name: str, gaps: int = 0, stalls: int = 0) -> None:
     """Reset, send a phase, receive, check."""
     bench = Bench(dut, name)
@@ -209,6 +223,17 @@ async def back_pressure(dut: Any) -> None:
 async def gaps_and_back_pressure(dut: Any) -> None:
     """Both pause."""
     await play(dut, "gaps_and_back_pressure", gaps=30, stalls=30)
+
+
+@cocotb.test()
+async def long_stalls(dut: Any) -> None:
+    """The sink takes a beat now and then: every queue in the design is full, then all but empty."""
+    bench = Bench(dut, "long_stalls")
+    await bench.reset()
+    bench.sink.set_pause_generator(stops(bench.random, int(bench.phase["stop"])))
+    bench.send()
+    await bench.receive()
+    bench.check()
 
 
 @cocotb.test()

@@ -34,6 +34,10 @@ LEAST_FRAMES = 4
 SPEED_CLOCKS = 8_000
 """Clocks at full speed of made-up frames of one size, for each frame asked for."""
 
+LEAST_STOP, MOST_STOP = 64, 2_000
+"""Clocks that a sink stands still for each beat in the phase of long stalls: twice as long as the design needs for
+one, so that all queues in it fill, then drain a beat at a time."""
+
 _STRAY_BEATS = 5
 
 
@@ -69,7 +73,7 @@ def make_plans(
 ) -> tuple[Plan, ...]:
     """The phases for `frames`: full speed, a reset in mid-frame, a frame cut short, and pauses with `stalls`.
 
-    `most_clocks` shortens all of them.
+    `most_clocks` shortens all of them, and leaves out the long stalls.
     """
     whole = Workload(dut, _shortened(dut, frames, most_clocks, _timed_frames(dut)))
     less = min(PAUSED_CLOCKS, (most_clocks or 2 * PAUSED_CLOCKS) // 2)
@@ -79,6 +83,8 @@ def make_plans(
     plans = [_plan("full_speed", whole, whole.expected_beats(whole.golden()))]
     if stalls:
         plans += [_plan(name, part, expected) for name in ("gaps", "back_pressure", "gaps_and_back_pressure")]
+        if most_clocks is None:  # such a phase takes many times the clocks
+            plans.append(_long_stalls(part, expected))
     cut = max(1, len(part.beats) * 3 // 5)
     cut += int(cut in part.starts)
     plans.append(_plan("reset_in_mid_frame", part, expected, cut=min(cut, len(part.beats))))
@@ -87,6 +93,14 @@ def make_plans(
     elif dut.input.frame_beats > 1:
         plans.append(_cut_and_completed(part, expected))
     return tuple(plans)
+
+
+def _long_stalls(work: Workload, expected: Beats) -> Plan:
+    each = work.clocks // max(1, len(expected))
+    phase = Phase(
+        "long_stalls", work.beats, expected, work.clocks, stop=max(LEAST_STOP, min(2 * each, MOST_STOP))
+    )
+    return Plan(phase, ((work, expected),))
 
 
 def _timed_frames(dut: Dut) -> int:

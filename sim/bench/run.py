@@ -23,6 +23,7 @@ from dwell.sim.process import log_tail, run_child
 from dwell.sim.toolchain import find_compiler, find_icarus, find_verilator
 from dwell.sim.verilated import Beats, CoreRun
 from dwell.sim.verilated.cache import cache_root, cached, keep_log
+from dwell.sim.verilated.run import CHECK
 
 BUILD_LIMIT_S = 600.0
 _SLOWEST_CLOCKS_PER_S = 50.0
@@ -56,8 +57,9 @@ class Swap:
 class Phase:
     """Beats to send and beats to expect, in about `clocks` clocks at full speed.
 
-    `cut` is after how many beats the reset comes, where one does. With `swaps`, `others` are the beats that
-    the networks after the first would give, and `result_starts` where each frame's results begin, and the end.
+    `cut` is after how many beats the reset comes, where one does, `stop` the clocks of a long stall. With
+    `swaps`, `others` are the beats that the networks after the first would give, and `result_starts` where each
+    frame's results begin, and the end.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Phase:
     expected: Beats
     clocks: int
     cut: int = 0
+    stop: int = 0
     swaps: tuple[Swap, ...] = ()
     others: tuple[Beats, ...] = ()
     result_starts: tuple[int, ...] = ()
@@ -72,12 +75,14 @@ class Phase:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run of the bench left: records by phase, failure texts by test, the JUnit file."""
+    """What one run of the bench left: records by phase, failure texts by test, the JUnit file, and assertions of
+    the design that did not hold."""
 
     records: Mapping[str, CoreRun]
     failures: Mapping[str, str]
     passed: frozenset[str]
     junit: Path
+    assertions: tuple[str, ...] = ()
 
 
 def verilator_simulator() -> Simulator:
@@ -163,6 +168,7 @@ def run_bench(
             out_data=phase.expected.data,
             out_flags=phase.expected.flags,
             cut=np.int64(phase.cut),
+            stop=np.int64(phase.stop),
             swaps=np.array(json.dumps([asdict(swap) for swap in phase.swaps])),
             others=np.array([beats.data for beats in phase.others], dtype=np.uint8),
             result_starts=np.array(phase.result_starts, dtype=np.int64),
@@ -184,6 +190,7 @@ def run_bench(
     }
     path.write_text(json.dumps(job))
     clocks = sum(4 * max(phase.clocks, len(phase.sent) + len(phase.expected)) for phase in phases)
+    clocks += sum(phase.stop * len(phase.expected) for phase in phases)
     clocks += len(phases) * dut.settle_clocks
     limit_s = 120.0 + clocks / _SLOWEST_CLOCKS_PER_S
     done = run_child(_launch(path), log=log, timeout_s=limit_s, cwd=folder, env=_environ(simulator, folder))
@@ -192,7 +199,13 @@ def run_bench(
         why = f"stopped after {limit_s:.0f} s" if done.timed_out else f"exit status {done.status}"
         raise ToolFailedError(f"the bench on {simulator.label}", log=kept, tail=f"{log_tail(kept)}\n{why}")
     failures, passed = _read_junit(junit)
-    return Outcome(_read_records(folder, phases), failures, passed, junit)
+    return Outcome(_read_records(folder, phases), failures, passed, junit, _broken(log))
+
+
+def _broken(log: Path) -> tuple[str, ...]:
+    """The assertions that a simulator's output tells of. A line of the bench may stand before one."""
+    lines = log.read_text(errors="replace").splitlines()
+    return tuple(dict.fromkeys(line.split(CHECK, 1)[1].strip() for line in lines if CHECK in line))
 
 
 def waves_suffix(simulator: Simulator) -> str:

@@ -27,13 +27,14 @@ class Verilated:
 
 
 class _Played:
-    """What came out, the clocks of all handshakes, and a fault or ''."""
+    """What came out, the clocks of all handshakes, a fault or '', and assertions that did not hold."""
 
     def __init__(self, run: CoreRun) -> None:
         self.data = run.beats.data
         self.in_clocks = run.in_clocks
         self.out_clocks = run.out_clocks
         self.fault = run.fault
+        self.assertions = run.assertions
 
 
 VERILATED = Verilated()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +26,9 @@ WATCHDOG_CLOCKS = 20_000
 
 LIMIT_S = 60.0
 """Seconds that a run may take, beside what its beats need on a slow machine."""
+
+CHECK = "dwell_check: "
+"""How a line of a simulator's output begins that tells of an assertion in the design that did not hold."""
 
 _SURPLUS_CLOCKS = 256
 """Clocks after the last expected beat in which no other may come, beside those a frame may need."""
@@ -69,7 +72,8 @@ class Pauses:
 class CoreRun:
     """What came out, on which clock edges after reset, and what broke the protocol, if anything did.
 
-    `seconds` is the time the simulation itself took, `marks` are clocks that the bench noted.
+    `seconds` is the time the simulation itself took, `marks` are clocks that the bench noted, `assertions` those
+    of the design that did not hold.
     """
 
     beats: Beats
@@ -80,6 +84,7 @@ class CoreRun:
     fault: str
     fault_clock: int
     marks: Clocks = field(default_factory=lambda: np.zeros(0, dtype=np.uint32))
+    assertions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,8 +154,11 @@ def run_core(
             stream.write(np.ascontiguousarray(beats.flags).tobytes())
         limit_s = LIMIT_S + 4 * clocks / _SLOWEST_CLOCKS_PER_S
         total = max(1, len(beats))
+        broken: list[str] = []
 
         def on_line(line: str) -> None:
+            if line.startswith(CHECK):
+                broken.append(line.removeprefix(CHECK))
             if progress is not None and line.startswith("P "):
                 progress(int(line[2:]) / total)
 
@@ -160,7 +168,8 @@ def run_core(
             raise ToolFailedError(
                 "the Verilated core", log=keep_log(log), tail=f"{log_tail(log)}\n{why}".strip()
             )
-        return _read_reply(reply.read_bytes(), out_bytes, watchdog, max_clocks)
+        run = _read_reply(reply.read_bytes(), out_bytes, watchdog, max_clocks)
+        return replace(run, assertions=tuple(broken))
 
 
 def _read_reply(raw: bytes, out_bytes: int, watchdog: int, max_clocks: int) -> CoreRun:

@@ -232,7 +232,7 @@ def _outcome(plans: tuple[Plan, ...], spoil: str = "", passed: bool = True) -> O
 
 def test_the_plans_cover_pauses_resets_and_cuts(plans: tuple[Plan, ...]) -> None:
     names = [plan.phase.name for plan in plans]
-    paused = ["gaps", "back_pressure", "gaps_and_back_pressure"]
+    paused = ["gaps", "back_pressure", "gaps_and_back_pressure", "long_stalls"]
     assert names == ["full_speed", *paused, "reset_in_mid_frame", "frame_cut_short"]
     cut = plans[-1].phase
     assert len(cut.sent) > len(plans[1].phase.sent)

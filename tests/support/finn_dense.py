@@ -1,0 +1,45 @@
+"""Small fully connected Brevitas networks under FINN's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import brevitas.nn as qnn
+import torch
+from brevitas.export import export_qonnx
+from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerTensorFloat, Uint8ActPerTensorFloat
+
+
+def dense(sizes: Sequence[int], seed: int = 3) -> torch.nn.Sequential:
+    """Layers of 4-bit weights and activations from `sizes[0]` inputs to `sizes[-1]` sums.
+
+    Weights come from `seed`; the largest of a layer is that of every seed, so that scales stay.
+    """
+    torch.manual_seed(seed)
+    layers: list[torch.nn.Module] = [qnn.QuantIdentity(act_quant=Int8ActPerTensorFloat, bit_width=4)]
+    for inputs, outputs in pairwise(sizes):
+        if len(layers) > 1:
+            layers.append(qnn.QuantReLU(act_quant=Uint8ActPerTensorFloat, bit_width=4))
+        layer = qnn.QuantLinear(
+            inputs, outputs, bias=False, weight_quant=Int8WeightPerTensorFloat, weight_bit_width=4
+        )
+        with torch.no_grad():
+            weight = torch.randn(outputs, inputs).clamp(-2, 2)
+            weight.view(-1)[0] = 2.0
+            layer.weight.copy_(weight)
+        layers.append(layer)
+    return torch.nn.Sequential(*layers)
+
+
+def export(network: torch.nn.Sequential, path: Path) -> Path:
+    """Ranges of activations from a few frames, and out as QONNX."""
+    inputs = next(layer.in_features for layer in network if isinstance(layer, qnn.QuantLinear))
+    torch.manual_seed(5)
+    network.train()
+    for _ in range(5):
+        network(torch.rand(8, inputs) * 2 - 1)
+    network.eval()
+    export_qonnx(network, torch.zeros(1, inputs), export_path=str(path))
+    return path
