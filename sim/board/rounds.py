@@ -133,16 +133,18 @@ class FrameKind:
     def rounds(self, frames: Sequence[Frame], golden: Sequence[Codes]) -> list[Round]:
         """Codes of a decision, the first and the last among them, are selected in turn.
 
-        Each of them once with the threshold alone, once as the largest.
+        Each of them with the threshold alone, as the largest whatever it is, and with both.
         """
         classes = self.dut.output.shape[-1]
         picked = np.unique(np.linspace(0, classes - 1, min(classes, _MOST_SELECTED)).round()).astype(int)
-        settings = [(int(code), largest) for code in picked for largest in (False, True)[: min(classes, 2)]]
+        makers = (self._by_threshold, self._by_class, self._by_both)[: 3 if classes > 1 else 1]
+        settings = [(make, int(code)) for code in picked for make in makers]
         size = self._frames_a_round(len(frames), len(settings))
         rounds = []
         for number, start in enumerate(range(0, len(frames), size)):
             part = tuple(golden[start : start + size])
-            trigger = self._trigger(np.stack(part), *settings[number % len(settings)])
+            make, select = settings[number % len(settings)]
+            trigger = make(np.stack(part), select)
             rounds.append(Round(start, tuple(frames[start : start + size]), part, trigger))
         return rounds
 
@@ -172,14 +174,18 @@ class FrameKind:
         wanted = -(-frames // max(_LEAST_ROUNDS, settings))
         return max(1, min(_MOST_FRAMES_AT_ONCE, in_flight, wanted))
 
-    def _trigger(self, golden: Codes, select: int, class_trigger: bool) -> Trigger:
+    def _by_threshold(self, golden: Codes, select: int) -> Trigger:
         share = FIRING_SHARE if self.dut.decisions(self.dut.input.shape) > 1 else FIRING_SHARE_OF_VECTORS
-        scores = golden[..., select]
-        # With the largest code alone few fire; half of those that can do, whatever smaller ones would.
-        largest = scores[golden.argmax(axis=-1) == select]
-        if class_trigger and largest.size:
-            return Trigger(threshold_for(largest, 0.5), DEAD_TIME, select, True)
-        return Trigger(threshold_for(scores, share), DEAD_TIME, select, class_trigger)
+        return Trigger(threshold_for(golden[..., select], share), DEAD_TIME, select)
+
+    def _by_class(self, golden: Codes, select: int) -> Trigger:
+        return Trigger(int(golden[..., select].min()), DEAD_TIME, select, True)
+
+    def _by_both(self, golden: Codes, select: int) -> Trigger:
+        largest = golden[..., select][golden.argmax(axis=-1) == select]
+        if not largest.size:
+            return self._by_class(golden, select)
+        return Trigger(threshold_for(largest, 0.5), DEAD_TIME, select, True)
 
 
 def board_windows(dut: Dut, windows: int) -> int:
