@@ -11,7 +11,7 @@ from typing import Any
 
 from dwell.artifact import write_atomic_dir, write_rung
 from dwell.errors import ConfigError
-from dwell.hls.backends import FINN, HLS4ML, RTL, check_backend, parse_input_type
+from dwell.hls.backends import FINN, HLS4ML, RTL, check_backend, check_keys, parse_input_type
 from dwell.hls.choices import choose_io, rtl_options
 from dwell.hls.commands_synth import synthesize as synthesize
 from dwell.hls.convert import Converted, read_network
@@ -36,6 +36,7 @@ def convert(args: Mapping[str, Any]) -> dict[str, Any]:
     climbs rung 2 on frames made up for it before anything is written.
     """
     backend = check_backend(str(args["backend"]))
+    check_keys(backend, args)
     board = load_board(str(args.get("board") or "pynq-z2"))
     out = Path(str(args["out"]))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -93,19 +94,9 @@ def _finn(
     model: QModel, network: QuantizedNetwork, args: Mapping[str, Any], board: BoardLike, folder: Path
 ) -> dict[str, Any]:
     """Through FINN+, in its own environment: a stitched design in RTL."""
-    from dwell.hls.finn.convert import DEFAULT_FPS, FinnOptions
-    from dwell.hls.finn.convert import convert as through_finn
+    from dwell.hls.finn.asked import finn_design
 
-    folding = args.get("folding")
-    options = FinnOptions(
-        part=board.part,
-        board=board.name,
-        clock_mhz=_CLOCK_MHZ,
-        target_fps=int(args.get("target_fps") or DEFAULT_FPS),
-        folding=Path(str(folding)) if folding else None,
-    )
-    with tempfile.TemporaryDirectory(prefix="dwell-finn-") as work:
-        design = through_finn(network.path, model, options, folder, Path(work))
+    design = finn_design(model, network.path, args, board, folder)
     return {
         "style": design.style,
         "latency_cycles": design.latency_cycles,

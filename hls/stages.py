@@ -5,11 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 from dwell import plugins
+from dwell.hls.backends import FINN
+from dwell.hls.finn.folds import read_folding
 from dwell.project import Project
 from dwell.stage import Stage
 
 
 def _convert_params(project: Project) -> dict[str, Any]:
+    return _finn_params(project) if project.convert.backend == FINN else _rtl_params(project)
+
+
+def _finn_params(project: Project) -> dict[str, Any]:
+    chosen = project.convert
+    return {
+        "name": project.name,
+        "backend": chosen.backend,
+        "input_type": chosen.input_type,
+        "clock_mhz": chosen.clock_mhz,
+        "target_fps": chosen.target_fps,
+        "folding": None if chosen.folding is None else read_folding(project.root / chosen.folding),
+        "board": project.board.name,
+    }
+
+
+def _convert_environments(project: Project) -> tuple[str, ...]:
+    """FINN+ runs in an environment of its own, beside that of the stage."""
+    return (FINN,) if project.convert.backend == FINN else ()
+
+
+def _rtl_params(project: Project) -> dict[str, Any]:
     chosen = project.convert
     return {
         "name": project.name,
@@ -47,6 +71,7 @@ CONVERT = Stage(
         "dwell.hls.choices",
         "dwell.hls.convert",
         "dwell.hls.design",
+        "dwell.hls.finn",
         "dwell.hls.fit",
         "dwell.hls.frontends",
         "dwell.hls.gate",
@@ -55,6 +80,7 @@ CONVERT = Stage(
         "dwell.hls.run_stages",
     ),
     params=_convert_params,
+    also=_convert_environments,
 )
 
 EMULATE = Stage(
