@@ -157,7 +157,8 @@ def convert_command(
     }
     # QKeras' files need Keras 2, which that environment has on top of all that `build` has
     environment = "qkeras" if model.suffix.lower() == ".h5" else "build"
-    call("convert", "dwell.hls.commands:convert", args, json=json, environment=environment)
+    also = ("finn",) if backend == "finn" else ()
+    call("convert", "dwell.hls.commands:convert", args, json=json, also=also, environment=environment)
 
 
 def simulate_command(

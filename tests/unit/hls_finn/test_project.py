@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dwell.build.plan import _plan_stage, make_plan
 from dwell.errors import ConfigError
 from dwell.hls.backends import check_keys
 from dwell.hls.finn.folds import folding_file
@@ -39,6 +41,15 @@ def test_the_example_is_planned() -> None:
     assert CONVERT.also(asked) == ("finn",)
     assert "style" not in params and "reuse" not in params
     assert CONVERT.also(load_project(EXAMPLE.parent / "vacancy")) == ()
+
+
+def test_the_environment_of_finn_is_made_first_and_counts() -> None:
+    asked = load_project(EXAMPLE)
+    before = {planned.name: planned for planned in make_plan(asked, "quantize").stages}
+    planned = _plan_stage(asked, CONVERT, before)
+    assert [lock.name for lock in planned.also] == ["finn"]
+    alone = dataclasses.replace(CONVERT, also=lambda project: ())
+    assert _plan_stage(asked, alone, before).digest != planned.digest
 
 
 def test_folds_are_what_the_file_holds(tmp_path: Path) -> None:
