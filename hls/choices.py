@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 from dwell.errors import ConfigError, nearest
-from dwell.hls.qmodel import Conv2D, Dense, Pool2D, QModel
+from dwell.hls.qmodel import Conv2D, Pool2D, QModel, Recurrent
+from dwell.hls.qmodel.recurrence import multiplying
 from dwell.hls.rtl.options import STYLES, Multiplier, RtlOptions, Style
 
 IOS = ("auto", "parallel", "stream")
@@ -50,8 +51,9 @@ def _bad_reuse(text: str) -> ConfigError:
 
 
 def layers(model: QModel) -> tuple[str, ...]:
-    """The layers that multiply, for which a reuse can be asked."""
-    return tuple(node.name for node in model.order() if isinstance(node, Conv2D | Dense))
+    """The layers that multiply, for which a reuse can be asked; a recurrent one stands for all in its body."""
+    steps = (node.name for node in model.order() if isinstance(node, Recurrent))
+    return (*(node.name for _, node in multiplying(model)), *steps)
 
 
 def choose_io(model: QModel, io: str) -> Io:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,20 @@ def check_recurrent(node: n.Recurrent, source: Tensor) -> None:
             f"its state runs from {least} to {most}, which the body's input {entry.type} does not hold; "
             f"{FixedPoint.holding(least, most, entry.type.frac)} does",
         )
+
+
+def multiplying(model: QModel) -> Iterator[tuple[QModel, n.Conv2D | n.Dense]]:
+    """The layers with weights in the order of computation, with the graph each one is in.
+
+    Those inside a body are called ``<node>/<layer>``.
+    """
+    for node in model.order():
+        if isinstance(node, n.Conv2D | n.Dense):
+            yield model, node
+        elif isinstance(node, n.Recurrent):
+            for inner in node.body.order():
+                if isinstance(inner, n.Conv2D | n.Dense):
+                    yield node.body, replace(inner, name=f"{node.name}{INSIDE}{inner.name}")
 
 
 def step_codes(node: n.Recurrent, in_frac: int, codes: Codes, state: Codes) -> Codes:

@@ -54,6 +54,7 @@ VARIANTS: dict[str, list[dict[str, int]]] = {
         {"SF": 1, "SIMD": 24, "WORD": 24, "NF": 1, "SLOTS": 1, "IN_LANES": 24},
         {"SLOTS": 4, "IN_LANES": 4, "WORD": 4},
     ],
+    "dwell_recurrent": [{}, {"SEQUENCE": 1}, {"STATE_BITS": 1, "DATA_BITS": 1, "INITIAL": 1}],
     "dwell_gather": [{}, {"PARTS": 1}, {"BITS": 1, "PARTS": 2}],
     "dwell_burst_fifo": [{}, {"BITS": 1, "BURST": 1, "DEPTH_LOG2": 2}, {"BURST": 7, "DEPTH_LOG2": 5}],
     "dwell_pace": [{}, {"INTERVAL": 2}, {"INTERVAL": 54}],

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from recurrent_nets import FEATURE, lstm_body, rnn_body
 
-from dwell.hls.qmodel import Conv2D, Dense, FixedPoint, Overflow, Pooling, QModel, Rounding
+from dwell.hls.qmodel import FixedPoint, Overflow, Pooling, QModel, Rounding
 from dwell.hls.qmodel.build import Builder
+from dwell.hls.qmodel.recurrence import multiplying
 from dwell.hls.rtl import RtlOptions
 from dwell.hls.rtl.folded.folding import legal_reuse
 
@@ -196,6 +198,15 @@ def _softmax(net: Net) -> None:
     net.put("softmax", falling, 7)
 
 
+def _steps(net: Net, kind: str, *, sequence: bool) -> None:
+    """A line (steps, features) through a cell: one that starts at zero, or one that starts elsewhere."""
+    net.start((8, 3), FEATURE)
+    body = lstm_body(3, 4) if kind == "lstm" else rnn_body(3, 4, 2)
+    first = np.zeros(8, dtype=np.int64) if kind == "lstm" else net.rng.integers(-500, 500, 4)
+    net.at = net.build.recurrent(net.name(kind), net.at, body, first, sequence=sequence)
+    net.cast(SIGNED)
+
+
 def _sigmoid(x: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-x))
 
@@ -272,6 +283,9 @@ ROWS: tuple[Row, ...] = (
     _row("TopK, 3 of 4", lambda net: (net.vector(), net.put("topk", 3))),
     _row("Argmax of each pixel", lambda net: net.put("topk", 1), "frame"),
     _row("Softmax, by table", _softmax),
+    _row("LSTM, last step", lambda net: _steps(net, "lstm", sequence=False), "frame", bare=True),
+    _row("LSTM, every step", lambda net: _steps(net, "lstm", sequence=True), "frame", bare=True),
+    _row("Simple RNN, its own first state", lambda net: _steps(net, "rnn", sequence=True), "frame", bare=True),
 )  # fmt: skip
 
 
@@ -290,11 +304,10 @@ def model_of(row: Row, size: tuple[int, int] | None, *, windows: bool = True) ->
 def _reused(model: QModel, style: str) -> RtlOptions:
     """Each layer with a multiplier used about four times."""
     reuse = {}
-    for node in model.nodes:
-        if isinstance(node, Conv2D | Dense):
-            outputs = node.weight.shape[-1]
-            legal = legal_reuse(node.weight.size // outputs, outputs)
-            reuse[node.name] = min(legal, key=lambda factor: abs(factor - 4))
+    for _, node in multiplying(model):
+        outputs = node.weight.shape[-1]
+        legal = legal_reuse(node.weight.size // outputs, outputs)
+        reuse[node.name] = min(legal, key=lambda factor: abs(factor - 4))
     return RtlOptions(style=style, reuse=reuse or 1)  # type: ignore[arg-type]
 
 

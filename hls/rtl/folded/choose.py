@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dwell.errors import ResourceError
-from dwell.hls.qmodel import Conv2D, Dense, QModel
+from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel.recurrence import multiplying
 from dwell.hls.rtl.folded.folding import Folding, Matrix, best_folding, legal_reuse, reuse_for_clocks
 from dwell.hls.rtl.folded.matrix import flat_matrix, in_logic
 from dwell.hls.rtl.options import Multiplier
@@ -65,12 +66,11 @@ class Cost:
 def layers_of(model: QModel) -> tuple[Layer, ...]:
     """All layers with multipliers."""
     found = []
-    for node in model.order():
-        if isinstance(node, Conv2D | Dense):
-            inputs, outputs = (int(v) for v in flat_matrix(node).shape)
-            source, out = model.tensors[node.inputs[0]].type, model.tensors[node.output].type
-            matrix = Matrix(node.name, inputs, outputs)
-            found.append(Layer(matrix, source.width, node.weight_type.width, out.width))
+    for graph, node in multiplying(model):
+        inputs, outputs = (int(v) for v in flat_matrix(node).shape)
+        source, out = graph.tensors[node.inputs[0]].type, graph.tensors[node.output].type
+        matrix = Matrix(node.name, inputs, outputs)
+        found.append(Layer(matrix, source.width, node.weight_type.width, out.width))
     return tuple(found)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dwell.errors import ConfigError, UnsupportedLayerError
-from dwell.hls.qmodel import Conv2D, Dense, Flatten, Input, Node, QModel, Reshape
+from dwell.hls.qmodel import Dense, Flatten, Input, Node, QModel, Reshape
 from dwell.hls.qmodel.nodes import ELEMENTWISE_NODES
+from dwell.hls.qmodel.recurrence import multiplying
 from dwell.hls.rtl.circuit import Range
 from dwell.hls.rtl.folded.beats import input_elements
 from dwell.hls.rtl.folded.folding import Folding, Matrix, require_foldings, reuse_for_multipliers
@@ -133,7 +134,7 @@ def require_reuse(model: QModel, options: RtlOptions) -> None:
     """Raise `ConfigError`, with factors that a small device has multipliers for, where none are given."""
     if options.folds:
         return
-    layers = [n for n in model.order() if isinstance(n, Dense | Conv2D)]
+    layers = [node for _, node in multiplying(model)]
     if not layers:
         raise ConfigError(
             f"{model.name} has no layer to fold", hint="use style 'unrolled'", place="convert.style"

@@ -29,9 +29,13 @@ def all_memories(layers: Sequence[FoldedLayer]) -> list[Memory]:
 
 
 def plan_loads(layers: Sequence[FoldedLayer]) -> Loads:
-    """Windows for all memories, each at a multiple of its own size."""
+    """Windows for the memories of all layers."""
+    return plan_windows(all_memories(layers))
+
+
+def plan_windows(memories: Sequence[Memory]) -> Loads:
+    """A window for each memory, at a multiple of its own size."""
     windows: dict[str, int] = {}
-    memories = all_memories(layers)
     at = 0
     # The largest ones first, so that no space is lost between them.
     for memory in sorted(memories, key=lambda m: (-m.window_bits, m.name)):
@@ -48,6 +52,11 @@ def structure(memories: Sequence[Memory]) -> int:
 
 
 def weights_entry(layers: Sequence[FoldedLayer], loads: Loads) -> dict[str, Any]:
+    """The register map of folded layers, for `design.json`."""
+    return memories_entry(all_memories(layers), loads)
+
+
+def memories_entry(memories: Sequence[Memory], loads: Loads) -> dict[str, Any]:
     """The register map, for `design.json`. Addresses are in bytes."""
     return {
         "format": MAP_FORMAT,
@@ -70,6 +79,6 @@ def weights_entry(layers: Sequence[FoldedLayer], loads: Loads) -> dict[str, Any]
                 "chunks": memory.chunks,
                 "chunk_bits": memory.chunk_bits,
             }
-            for memory in all_memories(layers)
+            for memory in memories
         ],
     }

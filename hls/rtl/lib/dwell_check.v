@@ -26,7 +26,7 @@ module dwell_check #(
         end
     end
 `else
-    wire unused = &{1'b0, clk, rst_n, enable, holds};
+    wire unused = &{1'b0, clk, rst_n, enable, holds, NAME};
 `endif
 
 endmodule

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from dwell.hls.qmodel import Node
+from dwell.hls.qmodel import Node, Recurrent
 from dwell.hls.rtl.circuit import Range
 from dwell.hls.rtl.folded.layer import FoldedLayer
 from dwell.hls.rtl.kernel import Kernel
@@ -192,13 +192,26 @@ class Widen(_Line):
 
 
 @dataclass(frozen=True)
+class Steps(_Line):
+    """The steps of a recurrence, one after the other through the module `top`, which takes `latency` clocks.
+
+    `state` are the intervals of the state's codes.
+    """
+
+    node: Recurrent
+    top: str
+    latency: int
+    state: tuple[Range, ...]
+
+
+@dataclass(frozen=True)
 class Wires(_Line):
     """Elements of a beat in another order, or brought to another type: element i of the output is `source[i]`."""
 
     source: tuple[int, ...]
 
 
-Block: TypeAlias = Entry | Island | Folded | Fork | Join | Fifo | Narrow | Regroup | Widen | Wires
+Block: TypeAlias = Entry | Island | Folded | Fork | Join | Fifo | Narrow | Regroup | Widen | Steps | Wires
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dwell.errors import InternalError
 from dwell.hls.qmodel import Conv2D, Dense, QModel
 from dwell.hls.rtl.folded.dense import layer_entry
 from dwell.hls.rtl.folded.layer import FoldedLayer, Loads, print_layer
@@ -14,10 +15,12 @@ from dwell.hls.rtl.kernels import check_kernel
 from dwell.hls.rtl.names import identifier
 from dwell.hls.rtl.netlist import Netlist, Port, header, type_entry
 from dwell.hls.rtl.options import RtlOptions
-from dwell.hls.rtl.stream.blocks import Fifo, Folded, Island, Plan, Reduce, Repeat, Window
-from dwell.hls.rtl.stream.clocks import sized
+from dwell.hls.rtl.stream.blocks import Block, Fifo, Folded, Island, Plan, Reduce, Repeat, Steps, Window
+from dwell.hls.rtl.stream.bodies import Body, bodies_of, options_inside, step_latency
+from dwell.hls.rtl.stream.clocks import Pace, sized
 from dwell.hls.rtl.stream.folds import check_folded
 from dwell.hls.rtl.stream.layout import Geometry, Layout
+from dwell.hls.rtl.stream.links import MOST_GATHERED_BITS
 from dwell.hls.rtl.stream.lower import lower_stream
 from dwell.hls.rtl.stream.top import Shell, print_stream
 
@@ -28,7 +31,25 @@ def build_stream(model: QModel, options: RtlOptions) -> Netlist:
     Raises `UnsupportedLayerError` for a layer that the style cannot carry, `ConfigError` for a bad option,
     `ResourceError` for a model that is too large, `InternalError` if a kernel disagrees with the interpreter.
     """
-    plan, timing = sized(lower_stream(model, options))
+    bodies = _bodies(model, options)
+    plan, timing = sized(lower_stream(model, options, bodies))
+    return _netlist(model, options, plan, timing, bodies)
+
+
+def _bodies(model: QModel, options: RtlOptions) -> dict[str, Body]:
+    """The body of each recurrence, by its name: a design of its own, whose results leave in one beat."""
+    found = {}
+    for node, body in bodies_of(model):
+        inside = options_inside(node, body, options)
+        plan, timing = sized(lower_stream(body, inside, widest_vector=MOST_GATHERED_BITS))
+        net = _netlist(body, inside, plan, timing, {})
+        found[node.name] = Body(net.top, net.modules, net.layers, step_latency(plan), net.checked_codes)
+    return found
+
+
+def _netlist(
+    model: QModel, options: RtlOptions, plan: Plan, timing: Pace, bodies: Mapping[str, Body]
+) -> Netlist:
     islands = [b for b in plan.blocks if isinstance(b, Island)]
     folded = [b for b in plan.blocks if isinstance(b, Folded)]
     layers = [b.layer for b in folded]
@@ -41,6 +62,10 @@ def build_stream(model: QModel, options: RtlOptions) -> Netlist:
         modules[f"{name}.v"] = print_kernel(kernel, name, shell.header)
     for layer in layers:
         modules |= print_layer(layer, shell.top, shell.header, loads)
+    for body in bodies.values():
+        if set(modules) & set(body.modules):
+            raise InternalError(f"two modules of one name: {sorted(set(modules) & set(body.modules))}")
+        modules |= body.modules
     return Netlist(
         top=shell.top,
         modules=modules,
@@ -49,10 +74,8 @@ def build_stream(model: QModel, options: RtlOptions) -> Netlist:
         latency_cycles=timing.latency,
         ii_cycles=-(-timing.frame_cycles // plan.links[plan.blocks[0].outputs[0]].beats),
         frame_cycles=timing.frame_cycles,
-        layers=tuple(
-            _entry(model, plan, b) for b in plan.blocks if isinstance(b, Island | Folded) and b.nodes
-        ),
-        checked_codes=checked,
+        layers=tuple(entry for b in plan.blocks for entry in _entries(model, plan, b, bodies)),
+        checked_codes=checked + sum(body.checked for body in bodies.values()),
         latency_exact=timing.exact,
         fifo_depth=max((b.depth for b in plan.blocks if isinstance(b, Fifo)), default=0),
         weights=weights_entry(layers, loads) if loads else None,
@@ -61,7 +84,8 @@ def build_stream(model: QModel, options: RtlOptions) -> Netlist:
 
 def stream_layers(model: QModel, options: RtlOptions) -> list[FoldedLayer]:
     """The folded layers of a stream, in the order of its blocks."""
-    return [b.layer for b in lower_stream(model, options).blocks if isinstance(b, Folded)]
+    plan = lower_stream(model, options, _bodies(model, options))
+    return [b.layer for b in plan.blocks if isinstance(b, Folded)]
 
 
 def _shell(model: QModel, plan: Plan, loads: Loads | None) -> Shell:
@@ -95,6 +119,39 @@ def _checked(island: Island, model: QModel) -> int:
         return 0
     nodes = island.nodes if not isinstance(island.front, Repeat | Reduce) else island.nodes[1:]
     return check_kernel(island.kernel, nodes, model.tensors)
+
+
+def _entries(
+    model: QModel, plan: Plan, block: Block, bodies: Mapping[str, Body]
+) -> tuple[Mapping[str, Any], ...]:
+    """What `design.json` says of a block: of a recurrence, what it says of its body's layers too."""
+    if isinstance(block, Steps):
+        return (_steps_entry(model, plan, block), *bodies[block.node.name].layers)
+    return (_entry(model, plan, block),) if isinstance(block, Island | Folded) and block.nodes else ()
+
+
+def _steps_entry(model: QModel, plan: Plan, block: Steps) -> Mapping[str, Any]:
+    node, steps = block.node, plan.links[block.input].beats
+    return {
+        "name": node.name,
+        "kind": "Recurrent",
+        "nodes": [f"Recurrent {node.name}"],
+        "style": "stream",
+        "lanes": 1,
+        "in_type": type_entry(model.tensors[node.inputs[0]].type),
+        "weight_type": None,
+        "out_type": type_entry(model.tensors[node.output].type),
+        "wires": {"in_bits": plan.links[block.input].bits, "out_bits": plan.links[block.output].bits},
+        "fifo_depth": 0,
+        "lut_estimate": None,
+        "window": None,
+        "line_buffer_bits": 0,
+        "module": block.top,
+        "kernel": {"kind": "steps", "steps": steps, "state_bits": sum(s.bits for s in block.state)},
+        "ii_cycles": block.latency + 1,
+        "clocks_per_frame": steps * (block.latency + 1),
+        "latency_cycles": block.latency + 1,
+    }
 
 
 def _entry(model: QModel, plan: Plan, block: Island | Folded) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from math import ceil
 
 from dwell.errors import InternalError
-from dwell.hls.rtl.stream.blocks import Fifo, Folded, Plan
+from dwell.hls.rtl.stream.blocks import Fifo, Folded, Plan, Steps
 from dwell.hls.rtl.stream.controls import EntryPart, FifoPart, Handshakes, part_of
 from dwell.hls.rtl.stream.needs import bounds_of
 from dwell.hls.rtl.stream.shrink import extended, samples, shrunk
@@ -208,6 +208,7 @@ def _clocks(plan: Plan) -> int:
         for b in plan.blocks
         if isinstance(b, Folded)
     ]
+    slow += [plan.links[b.input].beats * (b.latency + 1) for b in plan.blocks if isinstance(b, Steps)]
     return max([plan.links[link].beats for block in plan.blocks for link in block.outputs] + slow)
 
 

@@ -18,6 +18,7 @@ from dwell.hls.rtl.stream.blocks import (
     Reduce,
     Regroup,
     Repeat,
+    Steps,
     Widen,
     Window,
     Wires,
@@ -310,6 +311,33 @@ class _Folded(Part):
         self.unit.clock(taken, self.w.valid[self.o[0]] and self.w.ready[self.o[0]])
 
 
+class _Steps(Part):
+    """`dwell_recurrent`, with a body in which every step takes as long."""
+
+    def __init__(self, block: Steps, wires: Handshakes, beats: int) -> None:
+        super().__init__(block, wires)
+        self.latency, self.beats, self.all = block.latency, beats, block.node.sequence
+        self.step = self.left = 0
+        self.busy = self.leaves = self.held = False
+
+    def give(self) -> None:
+        self.w.valid[self.o[0]] = self.held
+
+    def take(self) -> None:
+        self.w.ready[self.i[0]] = not self.busy
+
+    def tick(self) -> None:
+        starts = self.w.valid[self.i[0]] and not self.busy
+        ends = self.busy and self.left == 0 and not (self.leaves and self.held)
+        self.left = max(self.left - 1, 0)
+        self.held = (ends and self.leaves) or (self.held and not self.w.ready[self.o[0]])
+        self.busy = starts or (self.busy and not ends)
+        if starts:
+            self.left = self.latency - 1
+            self.step = (self.step + 1) % self.beats
+            self.leaves = self.all or self.step == 0
+
+
 class EntryPart(Part):
     """The frame guard, with a source that always has the next beat."""
 
@@ -347,6 +375,8 @@ def part_of(block: Block, plan: Plan, wires: Handshakes, frames: int) -> Part:
         return _Regroup(block, wires, plan.links[block.input], plan.links[block.output].lanes)
     if isinstance(block, Widen):
         return _Widen(block, wires)
+    if isinstance(block, Steps):
+        return _Steps(block, wires, plan.links[block.input].beats)
     if isinstance(block, Island):
         frame = plan.links[block.inputs[0]]
         if isinstance(block.front, Window):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import gcd
 
@@ -21,6 +21,7 @@ from dwell.hls.qmodel import (
     Node,
     Pool2D,
     QModel,
+    Recurrent,
     Reshape,
     Slice,
     Softmax,
@@ -43,8 +44,10 @@ from dwell.hls.rtl.stream.blocks import (
     Pixels,
     Plan,
     Repeat,
+    Steps,
     Window,
 )
+from dwell.hls.rtl.stream.bodies import Body, options_outside, spans_of
 from dwell.hls.rtl.stream.folds import folded_layer, foldings_of, is_folded
 from dwell.hls.rtl.stream.islands import (
     check_linear,
@@ -62,7 +65,7 @@ from dwell.hls.rtl.stream.order import Moving, element_source, per_pixel
 #: What a stream of frames of a fixed size carries.
 CARRIED = (
     "Input", "Conv2D", "Dense", "Affine", "Relu", "LeakyRelu", "Clip", "Cast", "Table", "Pool2D", "Add",
-    "Multiply", "Concat", "Upsample", "TopK", "Softmax", "Flatten", "Reshape", "Slice", "Transpose",
+    "Multiply", "Concat", "Upsample", "TopK", "Softmax", "Flatten", "Reshape", "Slice", "Transpose", "Recurrent",
 )  # fmt: skip
 
 #: A vector of results goes out in several beats beyond so many bits.
@@ -77,18 +80,26 @@ def frame_shape(shape: tuple[int, ...], place: str) -> tuple[int, int, int]:
     return rows, columns, channels
 
 
-def lower_stream(model: QModel, options: RtlOptions) -> Plan:
-    """The blocks of `model`, FIFOs before joins without a depth yet.
+def lower_stream(
+    model: QModel,
+    options: RtlOptions,
+    bodies: Mapping[str, Body] | None = None,
+    widest_vector: int = _WIDEST_VECTOR,
+) -> Plan:
+    """The blocks of `model`, FIFOs before joins without a depth yet; `bodies` are those of its recurrences.
 
     Raises `UnsupportedLayerError`, `ConfigError` or `ResourceError` for what the style cannot carry.
     """
-    return _Lowering(model, options).plan()
+    return _Lowering(model, options_outside(model, options), bodies or {}, widest_vector).plan()
 
 
 class _Lowering(Links):
-    def __init__(self, model: QModel, options: RtlOptions) -> None:
+    def __init__(
+        self, model: QModel, options: RtlOptions, bodies: Mapping[str, Body], widest_vector: int
+    ) -> None:
         super().__init__()
         self.model, self.options = model, options
+        self.bodies, self.widest_vector = bodies, widest_vector
         self.order = model.order()
         self.uses = Counter(name for node in self.order for name in node.inputs)
         # Numbered, so that no wire of one block can be called as one of another.
@@ -155,6 +166,9 @@ class _Lowering(Links):
             return self._join(head, tail, name)
         if isinstance(head, Upsample):
             return self._upsample(head, tail, name)
+        if isinstance(head, Recurrent):
+            link = self._steps(head, name)
+            return self._pixels(tail, name, (link,)) if tail else link
         if isinstance(head, Flatten | Reshape | Slice | Transpose):
             link = self._rearrange(head, name)
             return self._pixels(tail, name, (link,)) if tail else link
@@ -288,6 +302,15 @@ class _Lowering(Links):
         # No more lanes than before, as every kernel behind would be there once for each.
         return self.at_lanes(link, frame.lanes)
 
+    def _steps(self, head: Recurrent, name: str) -> str:
+        """A recurrence: a pixel of the line is a step."""
+        link = self.at_lanes(self.take(head.inputs[0]), 1)
+        frame, body = self.links[link], self.bodies[head.name]
+        results, state = spans_of(head, frame.spans, self.model.tensors[head.inputs[0]].type.frac)
+        out = self.link(name, Layout(1, frame.columns if head.sequence else 1, 1, results))
+        self.blocks.append(Steps(f"{name}_steps", link, out, head, body.top, body.latency, state))
+        return out
+
     # ---- other orders
 
     def _rearrange(self, node: Moving, name: str) -> str:
@@ -321,7 +344,7 @@ class _Lowering(Links):
         spans = (Range(kind.lo, kind.hi, kind.frac),) * len(frame.spans)
         link = self.wired(link, "result", replace(frame, spans=spans))
         ratios = [r for r in range(1, len(spans) + 1) if len(spans) % r == 0]
-        ratio = next(r for r in ratios if len(spans) // r * kind.width <= _WIDEST_VECTOR)
+        ratio = next(r for r in ratios if len(spans) // r * kind.width <= self.widest_vector)
         if ratio == 1 or frame.rows * frame.columns > 1:
             return link
         out = self.link("result", Layout(1, ratio, 1, spans[: len(spans) // ratio]))

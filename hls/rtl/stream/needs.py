@@ -27,6 +27,7 @@ from dwell.hls.rtl.stream.blocks import (
     Reduce,
     Regroup,
     Repeat,
+    Steps,
     Widen,
     Window,
 )
@@ -100,7 +101,9 @@ def _takes(block: Block, links: Mapping[str, Layout]) -> tuple[Counts, Counts]:
         rows, beats = np.divmod(np.arange(out.beats), out.row_beats)
         passes = rows % block.front.factor[0]
         one = rows // block.front.factor[0] * frame.row_beats + np.where(passes, frame.row_beats, beats + 1)
-    elif isinstance(block, Island) and isinstance(block.front, Reduce):
+    elif (isinstance(block, Steps) and not block.node.sequence) or (
+        isinstance(block, Island) and isinstance(block.front, Reduce)
+    ):
         one = np.array([frame.beats])
     elif isinstance(block, Narrow):
         per_line = (block.line_beats - 1) * block.ratio + block.last_parts

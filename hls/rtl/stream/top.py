@@ -19,10 +19,12 @@ from dwell.hls.rtl.stream.blocks import (
     Narrow,
     Plan,
     Regroup,
+    Steps,
     Widen,
     Wires,
 )
 from dwell.hls.rtl.stream.island_text import IslandPrinter
+from dwell.hls.rtl.stream.steps_text import steps_lines
 from dwell.hls.rtl.stream.text import (
     CLOCK,
     INDENT,
@@ -97,6 +99,8 @@ class _Printer:
             return lines + self._fifo(block)
         if isinstance(block, Wires):
             return lines + self._wires(block)
+        if isinstance(block, Steps):
+            return lines + steps_lines(block, self.plan, through(block))
         return lines + self._converter(block)
 
     def _entry(self, block: Entry) -> list[str]:
@@ -163,14 +167,14 @@ class _Printer:
         return [instance("dwell_fifo", f"u_{block.name}", ports, {"BITS": bits, "DEPTH": block.depth})]
 
     def _folded(self, block: Folded) -> list[str]:
-        ports = {"aclk": "aclk", "aresetn": "aresetn", **_through(block)}
+        ports = {"aclk": "aclk", "aresetn": "aresetn", **through(block)}
         if self.shell.loads:
             ports |= LOAD_PORTS
         return [instance(block.layer.module, f"u_{block.name}", ports)]
 
     def _converter(self, block: Narrow | Regroup | Widen) -> list[str]:
         frame, out = self.plan.links[block.input], self.plan.links[block.output]
-        ports = {**CLOCK, **_through(block)}
+        ports = {**CLOCK, **through(block)}
         if isinstance(block, Regroup):
             rest = frame.columns - (frame.row_beats - 1) * frame.lanes
             parameters = {
@@ -240,7 +244,7 @@ class _Printer:
         ]
 
 
-def _through(block: Narrow | Regroup | Widen | Folded) -> dict[str, str]:
+def through(block: Narrow | Regroup | Widen | Folded | Steps) -> dict[str, str]:
     """Ports of a module between two links."""
     ports: dict[str, str] = {}
     for prefix, link in (("in", block.input), ("out", block.output)):
@@ -256,6 +260,8 @@ def _remark(block: Block) -> str:
     if isinstance(block, Folded):
         names = " > ".join(f"{type(node).__name__} '{node.name}'" for node in block.nodes)
         return f"{INDENT}// ---- {names}; a vector every {block.layer.unit.folding.reuse} clocks"
+    if isinstance(block, Steps):
+        return f"{INDENT}// ---- Recurrent '{block.node.name}'; a step every {block.latency + 1} clocks"
     if isinstance(block, Island):
         names = " > ".join(f"{type(node).__name__} '{node.name}'" for node in block.nodes)
         return f"{INDENT}// ---- {names}; {block.latency} clocks"

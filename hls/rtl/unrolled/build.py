@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dwell.errors import ConfigError
-from dwell.hls.qmodel import Affine, Conv2D, Dense, Node, Overflow, QModel
+from dwell.errors import ConfigError, UnsupportedLayerError
+from dwell.hls.qmodel import Affine, Conv2D, Dense, Node, Overflow, QModel, Recurrent
+from dwell.hls.qmodel.recurrence import unroll_steps
 from dwell.hls.qmodel.simplify import simplify
 from dwell.hls.rtl.circuit import Constant, Less, Negate, ShiftAdd, ShiftAdd3, Tap
 from dwell.hls.rtl.kernel import Kernel, print_kernel
@@ -16,10 +17,13 @@ from dwell.hls.rtl.names import identifier
 from dwell.hls.rtl.netlist import Netlist, Port, header, type_entry
 from dwell.hls.rtl.options import RtlOptions
 from dwell.hls.rtl.schedule import Schedule, pipeline
-from dwell.hls.rtl.support import check_unrolled
+from dwell.hls.rtl.support import UNROLLED, check_unrolled
 from dwell.hls.rtl.unrolled.check import check_network
 from dwell.hls.rtl.unrolled.lower import Lowered, lower_network
 from dwell.hls.rtl.unrolled.top import SampleTop, print_sample_top
+
+#: Steps of a recurrence beyond which its unrolled form is refused.
+MAX_STEPS = 64
 
 
 def build_unrolled(model: QModel, options: RtlOptions) -> Netlist:
@@ -29,8 +33,9 @@ def build_unrolled(model: QModel, options: RtlOptions) -> Netlist:
     computes nothing, `ResourceError` for one that is too large to be unrolled, `InternalError` if the
     circuit disagrees with the interpreter.
     """
-    check_unrolled(model)
-    small = simplified(model) if options.passes.simplify else model
+    whole = _without_steps(model)
+    check_unrolled(whole)
+    small = simplified(whole) if options.passes.simplify else whole
     lowered = lower_network(small, options.passes)
     compared = check_network(model, small, lowered)
     circuit = lowered.circuit
@@ -55,6 +60,18 @@ def build_unrolled(model: QModel, options: RtlOptions) -> Netlist:
         checked_codes=compared,
         fifo_depth=1 << top.depth_log2,
     )
+
+
+def _without_steps(model: QModel) -> QModel:
+    """`model` with a copy of its bodies for every step. Raises `UnsupportedLayerError` for too many steps."""
+    for node in model.order():
+        steps = model.tensors[node.inputs[0]].shape[0] if isinstance(node, Recurrent) else 0
+        if steps > MAX_STEPS:
+            raise UnsupportedLayerError(
+                node.name, "Recurrent", UNROLLED, reason=f"{steps} steps through time, each of which becomes hardware",
+                hint=f"at most {MAX_STEPS} in style 'unrolled'; styles 'folded' and 'stream' have one body for all",
+            )  # fmt: skip
+    return unroll_steps(model)
 
 
 def simplified(model: QModel) -> QModel:
