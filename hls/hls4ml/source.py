@@ -51,6 +51,7 @@ def _from_keras(model: QModel, network: QuantizedNetwork, choices: dict[str, Any
 
     loaded, old = load_keras(network.path), is_keras2(network.path)
     _refuse_relu_layers(loaded, old)
+    _refuse_unsigned_bits(loaded)
     softmax = last_softmax(graph_of(loaded))
     with ExitStack() as stack:
         if softmax is not None and softmax.whole:
@@ -110,6 +111,27 @@ def _refuse_relu_layers(loaded: Any, old: bool) -> None:
                 reason="hls4ml turns keras.layers.ReLU into a thresholded ReLU",
                 hint=HINT,
             )
+
+
+#: Where QKeras' layers keep their quantizers.
+_QUANTIZERS = (
+    "quantizer",
+    "activation",
+    *(f"{part}_quantizer_internal" for part in ("kernel", "depthwise", "pointwise", "recurrent", "bias")),
+)
+
+
+def _refuse_unsigned_bits(loaded: Any) -> None:
+    for layer in loaded.layers:
+        for quantizer in (getattr(layer, name, None) for name in _QUANTIZERS):
+            if type(quantizer).__name__ == "quantized_bits" and not quantizer.keep_negative:
+                raise UnsupportedLayerError(
+                    str(layer.name),
+                    "quantized_bits",
+                    ("quantized_relu",),
+                    reason="hls4ml takes keep_negative=False for signed",
+                    hint=f"write quantized_relu for it, or {HINT}",
+                )
 
 
 def _from_qonnx(model: QModel, network: QuantizedNetwork, choices: dict[str, Any]) -> Any:

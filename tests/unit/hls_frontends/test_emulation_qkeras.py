@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dwell.commands import ready_environment
+from dwell.errors import UnsupportedLayerError
 from dwell.hls.frontends.network import network_from_file
 from dwell.hls.hls4ml.emulation import emulate
 from dwell.hls.hls4ml.project import ProjectOptions, project_layers
@@ -47,6 +48,15 @@ def test_the_emulation_is_exact_from_the_build_environment(
     rung = emulate(model, network, ProjectOptions("net", io_type=io_type), tmp_path / "out", 3000)
     assert rung["ok"] and rung["compared"] >= 3000 and rung["detail"]["io_type"] == io_type
     assert (tmp_path / "out" / "build_prj.tcl").is_file()
+
+
+def test_unsigned_bits_are_refused_where_hls4ml_takes_them_for_signed(files: Path, tmp_path: Path) -> None:
+    network = network_from_file(files / "unsigned.h5", None)
+    model = network.read("net")
+    assert not model.tensors[dict(model.quantizers)["unsigned"]].type.signed  # the rtl back end has it right
+    with pytest.raises(UnsupportedLayerError, match="keep_negative=False") as caught:
+        project_layers(model, network, ProjectOptions("net"), tmp_path / "out")
+    assert caught.value.layer == "unsigned" and "quantized_relu" in caught.value.hint
 
 
 @pytest.mark.slow

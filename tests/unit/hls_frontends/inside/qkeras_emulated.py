@@ -37,6 +37,8 @@ def main(folder: Path) -> None:
     signed = QActivation(quantized_bits(6, 2, alpha=1), name="signed")
     save(folder, "signed", [conv("c1"), signed, conv("c2")])
     relu = QActivation(quantized_relu(6, 2), name="relu")
+    unsigned = QActivation(quantized_bits(6, 2, keep_negative=False, alpha=1), name="unsigned")
+    save(folder, "unsigned", [conv("c1"), unsigned, conv("c2")])
     save(folder, "mean", [conv("c1"), relu, keras.layers.AveragePooling2D(2, name="pool"), conv("c2")])
 
 
