@@ -64,7 +64,7 @@ class RtlOptions:
         if not self.clock_mhz > 0:
             raise ConfigError(f"clock of {self.clock_mhz} MHz", place="board.clock_mhz")
         given = {} if isinstance(self.reuse, int) else dict(self.reuse)
-        for name, factor in given.items() or [("", self.reuse)]:
+        for name, factor in [("", self.reuse)] if isinstance(self.reuse, int) else given.items():
             if not isinstance(factor, int) or factor < 1:
                 raise ConfigError(f"reuse {factor!r} {name}".strip(), hint="1 or more", place="convert.reuse")
         object.__setattr__(self, "_reuse", MappingProxyType(given))

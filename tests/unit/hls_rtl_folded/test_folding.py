@@ -77,3 +77,12 @@ def test_fastest_that_fits(limit: int) -> None:
         assert cost(reuse_for_clocks(LAYERS, faster)) > limit
     with pytest.raises(ConfigError):
         reuse_for_multipliers(LAYERS, 1)
+
+
+def test_no_layer_named_is_no_reuse() -> None:
+    options = RtlOptions(reuse={})
+    assert options.reuse_of("first") == 1 and not options.folds
+    with pytest.raises(ConfigError, match="reuse 0 first"):
+        RtlOptions(reuse={"first": 0})
+    with pytest.raises(ConfigError, match="reuse 0"):
+        RtlOptions(reuse=0)
