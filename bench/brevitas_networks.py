@@ -46,7 +46,7 @@ def strided_cnn() -> torch.nn.Module:
 def export(network: torch.nn.Module, path: Path, side: int = 10) -> Path:
     """Weights from a seed, ranges from a few frames, and out as QONNX."""
     torch.manual_seed(3)
-    for layer in network:
+    for layer in network.modules():
         if isinstance(layer, qnn.QuantConv2d) and layer.weight_quant.is_narrow_range:
             torch.nn.init.normal_(layer.weight, std=0.5)
     network.train()

@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 from dwell.errors import UnsupportedLayerError, VerificationError
 from dwell.hls.finn import graph, rules
+from dwell.hls.finn.branches import streamline_branches
+from dwell.hls.finn.layers.own import place
+from dwell.hls.finn.matrices import matrices, writable
 from dwell.hls.finn.novivado import VERSION, prepare
 from dwell.hls.finn.settle import settle
 from dwell.hls.finn.stitch import stitch
@@ -24,7 +27,8 @@ Floats = npt.NDArray[np.float32]
 
 
 def generate(args: Mapping[str, Any]) -> dict[str, Any]:
-    """`args`: `model`, `out`, `part`, `clock_mhz`, `target_fps`, `folding` (a path or None), `guard`.
+    """`args`: `model`, `out`, `part`, `clock_mhz`, `target_fps`, `folding` (a path or None), `guard`,
+    `reload`.
 
     Writes `checkpoints/`, `report/`, `sources/` and `stitched.json` into `out`, and `frames.npz`: float frames
     `x` as the network takes them and the integers that FINN's execution gives for them, `codes` at the input
@@ -40,13 +44,17 @@ def generate(args: Mapping[str, Any]) -> dict[str, Any]:
     kept.mkdir(exist_ok=True)
     source = graph.load(Path(args["model"]))
     model = graph.run_steps(settle(source), graph.STEPS_TO_INTEGERS, config, kept)
+    model = streamline_branches(model)
     ends = graph.cut(model)
     scale, offset = _input_scale(source)
     frames = _frames(source, scale, offset, ends)
-    model = graph.run_steps(model, graph.STEPS_TO_LAYERS, config, kept)
+    reload = bool(args.get("reload"))
+    model = graph.run_steps(model, graph.STEPS_TO_LAYERS[:1], config, kept)
+    model = graph.run_steps(writable(model, reload), graph.STEPS_TO_LAYERS[1:], config, kept)
     model = graph.specialize(model, config, kept)
     model, remarks = graph.fold(model, asked, config, kept)
-    model = _converters(model, asked.part)
+    units = matrices(writable(model, False), out) if reload else []
+    model = place(_converters(model, asked.part))
     rung = _execute(source, model, frames, ends, out)
     model = _prepare(model, asked)
     model.save(str(kept / "final.onnx"))
@@ -60,6 +68,7 @@ def generate(args: Mapping[str, Any]) -> dict[str, Any]:
         "estimates": dict(graph.estimates(out)),
         "layers": [_layer(node) for node in model.graph.node],
         "ports": _ports(model),
+        "matrices": units,
         "execution": rung,
     }
 
@@ -132,7 +141,8 @@ def _execute(source: Any, model: Any, frames: Floats, ends: graph.Ends, out: Pat
         wanted = onnx_exec.execute_onnx(source, {names[0][0]: frame[None]})[names[0][1]]
         code = _codes(source, frame[None], ends, shape)
         got = execute_onnx(model, {names[1][0]: code})[names[1][1]]
-        real = got.reshape(wanted.shape) * np.asarray(ends.scale) + np.asarray(ends.offset)
+        real = got * np.asarray(ends.scale) + np.asarray(ends.offset)
+        real = (real.transpose(0, 3, 1, 2) if real.ndim == 4 else real).reshape(wanted.shape)
         worst = max(worst, float(np.abs(real - wanted).max()))
         codes.append(code[0])
         integers.append(got[0])

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dwell.errors import ConfigError
 from dwell.hls.finn import rules
+from dwell.hls.finn.branches import joins
 
 STEPS_TO_INTEGERS = ("step_qonnx_to_finn", "step_tidy_up", "step_streamline")
 STEPS_TO_LAYERS = (
@@ -89,20 +90,20 @@ def run_steps(model: Any, names: tuple[str, ...], config: Any, checkpoints: Path
 
 
 def cut(model: Any) -> Ends:
-    """Take off, in place, all up to the first thresholds and all after the last product.
+    """Take off, in place, all up to the first thresholds and all after the last product or sum.
 
     What is left has integers on both ends. Raises `ConfigError` where the ends are not of that kind.
     """
     nodes = list(model.graph.node)
     entry = next((i for i, n in enumerate(nodes) if n.op_type == "MultiThreshold"), None)
-    final = next((i for i in reversed(range(len(nodes))) if _is_product(nodes[i])), None)
+    final = next((i for i in reversed(range(len(nodes))) if _is_sum(model, nodes[i])), None)
     if entry is None or final is None or final < entry:
         raise ConfigError(
             "the network has no quantized input followed by a layer with weights",
             hint="put a QuantIdentity before the first layer",
         )
     rules.check_ends(nodes[:entry], nodes[final + 1 :])
-    rules.check_streamlined(model)
+    rules.check_streamlined(model, nodes[entry : final + 1])
     ends = _ends(model, nodes[entry], nodes[final + 1 :])
     for node in nodes[: entry + 1] + nodes[final + 1 :]:
         model.graph.node.remove(node)
@@ -110,9 +111,9 @@ def cut(model: Any) -> Ends:
     return ends
 
 
-def _is_product(node: Any) -> bool:
-    """Whether a node multiplies by weights."""
-    return node.op_type in ("MatMul", "Conv")
+def _is_sum(model: Any, node: Any) -> bool:
+    """Whether a node multiplies by weights, or adds two tensors."""
+    return node.op_type in ("MatMul", "Conv") or joins(model, node)
 
 
 def _ends(model: Any, entry: Any, tail: list[Any]) -> Ends:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from dwell.errors import ConfigError, UnsupportedLayerError
+from dwell.hls.finn.layers.own import IN_PLACE_OF
 
-#: FINN layers that have an RTL form on every part.
+#: FINN layers that have an RTL form on every part, or that we have in RTL ourselves (`layers`).
 RTL_LAYERS = (
     "MVAU",
     "Thresholding",
@@ -19,22 +20,44 @@ RTL_LAYERS = (
     "FMPadding",
     "StreamingFIFO",
     "StreamingDataWidthConverter",
+    "DuplicateStreams",
+    "ElementwiseAdd",
+    "Pool",
 )
 
-#: FINN layers that are C++ for Vitis HLS alone, and what to use in their place.
+_POOLING = "use maximum pooling, or a convolution with a stride"
+#: What FINN has as C++ for Vitis HLS alone, by FINN's name or ONNX', and what to use in its place.
 _INSTEAD = {
-    "Pool": "use a convolution with a stride in place of the pooling",
-    "StreamingMaxPool": "use a convolution with a stride in place of the pooling",
-    "LabelSelect": "leave the argmax to the trigger or the host",
-    "DuplicateStreams": "FINN needs HLS to feed one tensor to two layers: use --backend rtl for residuals",
-    "AddStreams": "use --backend rtl for residuals",
-    "ElementwiseAdd": "use --backend rtl for residuals",
+    "AveragePool": _POOLING,
+    "QuantAvgPool2d": _POOLING,
+    "Trunc": _POOLING,
+    "GlobalAveragePool": "use a convolution over the whole frame, or --backend rtl",
     "GlobalAccPool": "use a convolution over the whole frame, or --backend rtl",
+    "LabelSelect": "leave the argmax to the trigger or the host",
+    "ElementwiseMul": "use --backend rtl",
+    "Concat": "use --backend rtl",
     "StreamingConcat": "use --backend rtl",
+    "Split": "use --backend rtl",
     "StreamingSplit": "use --backend rtl",
+    "Upsample": "use --backend rtl",
+    "Resize": "use --backend rtl",
     "UpsampleNearestNeighbour": "use --backend rtl",
     "VVAU": "a depthwise convolution is RTL on Versal parts only: use a dense one, or --backend rtl",
 }
+#: What streamlining may leave between the first thresholds and the last sum.
+_STREAMLINED = (
+    "MultiThreshold",
+    "MatMul",
+    "Conv",
+    "Im2Col",
+    "Transpose",
+    "Add",
+    "MaxPool",
+    "MaxPoolNHWC",
+    "Pad",
+    "Reshape",
+    "Flatten",
+)
 _DSP48E1_FAMILIES = ("xc7",)
 
 
@@ -52,11 +75,32 @@ def check_qonnx(model: Any, path: Path) -> None:
         raise ConfigError(f"{path.name}: the input has no fixed shape", hint="export with one frame")
 
 
-def check_streamlined(model: Any) -> None:
-    """Raise `UnsupportedLayerError` for activations of one bit, which FINN's RTL matrix unit does not take."""
-    for node in model.graph.node:
+def check_streamlined(model: Any, nodes: Sequence[Any]) -> None:
+    """Raise `UnsupportedLayerError` for what stays real between the first thresholds and the last sum, for a layer
+    without RTL, and for activations of one bit, which FINN's RTL matrix unit does not take."""
+    for node in nodes:
         if node.op_type == "MultiThreshold" and np.shape(model.get_initializer(node.input[1]))[-1] < 2:
             raise _too_narrow(node, "activations", 1)
+        kinds = [model.get_tensor_datatype(n) for n in node.input if model.get_initializer(n) is None]
+        if node.op_type == "Add" and len(kinds) == 2 and not all(kind.is_integer() for kind in kinds):
+            raise UnsupportedLayerError(
+                node.name, "Add", RTL_LAYERS, reason="its two terms are not integers of one scale",
+                hint="put one and the same quantizer (a shared QuantIdentity, or QuantEltwiseAdd) on both terms",
+            )  # fmt: skip
+    for node in nodes:
+        if node.op_type not in _STREAMLINED or (node.op_type == "Add" and _one_constant(model, node)):
+            known = node.op_type in _INSTEAD
+            raise UnsupportedLayerError(
+                node.name,
+                node.op_type,
+                RTL_LAYERS,
+                reason="FINN has it for Vitis HLS only" if known else "a scale no thresholds take up",
+                hint=_INSTEAD.get(node.op_type, "put a quantizer behind each layer, or use --backend rtl"),
+            )
+
+
+def _one_constant(model: Any, node: Any) -> bool:
+    return any(model.get_initializer(name) is not None for name in node.input)
 
 
 def check_ends(head: Sequence[Any], tail: Sequence[Any]) -> None:
@@ -96,6 +140,21 @@ def check_layer(model: Any, node: Any, part: str) -> None:
         _check_product(model, node, operation, part)
     if node.op_type == "Thresholding":
         _check_width(node, "activations", operation.get_output_datatype())
+    if node.op_type == "Pool" and operation.get_nodeattr("Function") != "MaxPool":
+        raise UnsupportedLayerError(
+            node.name, "Pool", RTL_LAYERS, reason="FINN has it for Vitis HLS only", hint=_POOLING
+        )
+    if node.op_type == "ElementwiseAdd":
+        _check_sum(model, node)
+
+
+def _check_sum(model: Any, node: Any) -> None:
+    shapes = [model.get_tensor_shape(name) for name in node.input]
+    if _one_constant(model, node) or shapes[0] != shapes[1]:
+        raise UnsupportedLayerError(
+            node.name, "ElementwiseAdd", RTL_LAYERS, reason="FINN has it for Vitis HLS only",
+            hint="add tensors of one shape; a constant belongs before a quantizer",
+        )  # fmt: skip
 
 
 def _check_product(model: Any, node: Any, operation: Any, part: str) -> None:
@@ -129,8 +188,8 @@ def _too_narrow(node: Any, what: str, bits: int) -> UnsupportedLayerError:
 
 
 def check_specialized(node: Any) -> None:
-    """Raise `UnsupportedLayerError` where FINN chose HLS after all."""
-    if not node.op_type.endswith("_rtl"):
+    """Raise `UnsupportedLayerError` where FINN chose HLS after all, for a layer that we have not in RTL either."""
+    if not node.op_type.endswith("_rtl") and node.op_type not in IN_PLACE_OF:
         name = node.op_type.removesuffix("_hls")
         raise UnsupportedLayerError(
             node.name, name, RTL_LAYERS, reason="FINN takes it in HLS only, with these types",

@@ -9,7 +9,7 @@ __all__ = ["binary_activations", "export", "pooled", "strided_cnn", "wide_weight
 
 
 def pooled() -> torch.nn.Module:
-    """A maximum pooling, which FINN has in HLS only."""
+    """A maximum pooling, which FINN has in HLS only and we in RTL."""
     return torch.nn.Sequential(
         identity(), convolution(1, 4, 3), relu(), torch.nn.MaxPool2d(2), convolution(4, 2, 3)
     )

@@ -5,33 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import finn_branches
 import finn_networks
 import numpy as np
 import pytest
 import torch
+from finn_room import PART, generate, needs_finn
 
-from dwell.commands import run_command
-from dwell.environments.locate import locate
-from dwell.environments.lock import read_lock
 from dwell.errors import ConfigError, UnsupportedLayerError, VerificationError
 from dwell.hls.finn.convert import FinnOptions, convert
 from dwell.hls.frontends.network import network_from_file
-from dwell.progress import reporter
 
-pytestmark = pytest.mark.skipif(
-    not locate(read_lock("finn")).ready, reason="environment finn: dwell env sync finn"
-)
-PART = "xc7z020clg400-1"
-
-
-def generate(network: Path, out: Path, **more: Any) -> dict[str, Any]:
-    args = {"model": str(network), "out": str(out), "part": PART, "clock_mhz": 100.0, "target_fps": 200_000}
-    with reporter(quiet=True) as report:
-        return run_command(
-            "finn", "dwell.hls.finn.generate:generate", args | more, report, environment="finn"
-        )
+pytestmark = needs_finn
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +51,8 @@ def test_a_strided_network_becomes_a_design(strided: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("network", "layer", "remedy"),
     [
-        (finn_networks.pooled, "Pool", "stride"),
+        (finn_branches.averaged, "AveragePool", "maximum pooling"),
+        (finn_branches.two_scales, "not integers of one scale", "shared QuantIdentity"),
         (finn_networks.binary_activations, "1 bit", "2 bits"),
         (finn_networks.wide_weights, "7-series", "narrow_range"),
     ],
