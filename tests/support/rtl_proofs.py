@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,10 +43,21 @@ class Proof:
     uses: tuple[str, ...] = ()
 
 
-def prove(folder: Path, proof: Proof, parameters: Mapping[str, int], *, old: str = "", new: str = "") -> bool:
-    """Whether the module with `parameters`, and with `old` replaced by `new`, is proved."""
-    library = {file.stem: file for file in library_files()}
-    text = library[proof.module].read_text()
+def prove(
+    folder: Path,
+    proof: Proof,
+    parameters: Mapping[str, int],
+    *,
+    old: str = "",
+    new: str = "",
+    library: Iterable[Path] | None = None,
+) -> bool:
+    """Whether the module with `parameters`, and with `old` replaced by `new`, is proved.
+
+    `library` has the modules, by default that of the `rtl` back end.
+    """
+    modules = {file.stem: file for file in library or library_files()}
+    text = modules[proof.module].read_text()
     if old:
         assert text.count(old) == 1
         text = text.replace(old, new)
@@ -54,7 +65,7 @@ def prove(folder: Path, proof: Proof, parameters: Mapping[str, int], *, old: str
     text = text.replace(") (\n", f") (\n{proof.ports}\n")
     file = folder / f"{proof.module}.v"
     file.write_text(text.replace("\nendmodule\n", f"\n{proof.invariants}\nendmodule\n"))
-    files = [FORMAL / f"{proof.driver}.v", file, *(library[name] for name in proof.uses)]
+    files = [FORMAL / f"{proof.driver}.v", file, *(modules[name] for name in proof.uses)]
     values = " ".join(f"-set {name} {value}" for name, value in parameters.items())
     done = subprocess.run(
         [sys.executable, "-c", _YOSYS, proof.driver, values, *map(str, files)],
