@@ -12,6 +12,7 @@ from dwell.firmware.package.plan import DMA_LENGTH_BITS, ShellPlan
 SHELL_VLNV = "dwell:firmware:dwell_shell:1.0"
 SHELL_RANGE = 0x1000
 DMA_RANGE = 0x10000
+_REALIGNED_BITS = 512
 _AXIMM = "xilinx.com:interface:aximm:1.0"
 
 
@@ -34,19 +35,22 @@ def hwh(plan: ShellPlan, system: System) -> str:
 
 
 def dma_parameters(send_bits: int, receive_bits: int) -> dict[str, object]:
-    """The configuration of an AXI DMA with a send and a receive stream of these widths, 0 for none."""
-    memory = max(64, receive_bits)
+    """The configuration of an AXI DMA with a send and a receive stream of these widths, 0 for none.
+
+    The memory side is never narrower than the stream, and streams over 512 bits cannot be realigned
+    (Xilinx PG021); PYNQ's buffers begin on a page.
+    """
     return {
         "c_include_mm2s": int(send_bits > 0),
         "c_include_s2mm": int(receive_bits > 0),
         "c_include_sg": 0,
         "c_sg_length_width": DMA_LENGTH_BITS,
         "c_micro_dma": 0,
-        "c_include_mm2s_dre": 1,
+        "c_include_mm2s_dre": int(send_bits <= _REALIGNED_BITS),
         "c_include_s2mm_dre": 0,
-        "c_m_axi_mm2s_data_width": 64,
+        "c_m_axi_mm2s_data_width": max(64, send_bits),
         "c_m_axis_mm2s_tdata_width": send_bits or 32,
-        "c_m_axi_s2mm_data_width": memory,
+        "c_m_axi_s2mm_data_width": max(64, receive_bits),
         "c_s_axis_s2mm_tdata_width": receive_bits or 32,
         "c_mm2s_burst_size": 16,
         "c_s2mm_burst_size": 16,
