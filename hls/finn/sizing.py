@@ -18,9 +18,13 @@ from dwell.errors import ToolNotFoundError, VerificationError
 from dwell.hls.finn.top import Core, print_core
 from dwell.plugins import SIMULATORS, load_group
 
-DEEPEST = 1024
+#: A skip connection round a convolution holds the lines that the convolution waits for.
+DEEPEST = 16384
+#: Clocks between frames where none come: layers that wait for each other.
+NEVER = DEEPEST**3
 FRAMES = 12
-#: Frames larger than the deepest FIFO fill all of them sooner.
+#: Fewer do for frames of more beats than this.
+LARGE_BEATS = 1024
 FRAMES_IF_LARGE = 6
 
 Bytes = npt.NDArray[np.uint8]
@@ -114,9 +118,18 @@ class Sizes:
 
 
 def size_fifos(core: Core, measure: Callable[[Mapping[str, int]], int]) -> Sizes:
-    """The smallest depths at which `measure` (depths to clocks between frames) gives no more than without limits."""
+    """The smallest depths at which `measure` (depths to clocks between frames) gives no more than without limits.
+
+    Raises `VerificationError` where no depth lets the layers run.
+    """
     depths = {str(link["name"]): DEEPEST for link in core.queued}
     best = measure(depths)
+    if best >= NEVER:
+        raise VerificationError(
+            f"FINN's layers stand still, even with FIFOs of {DEEPEST} beats between them",
+            first_mismatch=None,
+            hint="convert with --backend rtl",
+        )
     for name in reversed(list(depths)):
         low, high = 1, 1  # most are shallow: double the depth until it does, then search below
         while high < DEEPEST and measure({**depths, name: high}) > best:
@@ -139,7 +152,7 @@ def measure_with(
     names = [str(link["name"]) for link in core.queued]
     width = max(frame.in_bytes, 2)
     rng = np.random.default_rng(0)
-    frames = FRAMES_IF_LARGE if frame.in_beats > DEEPEST else FRAMES
+    frames = FRAMES_IF_LARGE if frame.in_beats > LARGE_BEATS else FRAMES
     body = rng.integers(0, 256, (frames * frame.in_beats, width), dtype=np.uint8)
     seen: dict[tuple[int, ...], int] = {}
 
@@ -153,7 +166,7 @@ def measure_with(
             played = tool.play(
                 f"{module}_harness", sources, data, np.zeros(len(data), np.uint8), frame.out_bytes, expected
             )
-            seen[key] = DEEPEST**3 if played.fault else interval(played.out_clocks, frame.out_beats)
+            seen[key] = NEVER if played.fault else interval(played.out_clocks, frame.out_beats)
         return seen[key]
 
     return measure

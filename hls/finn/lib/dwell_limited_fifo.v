@@ -4,8 +4,8 @@
 `default_nettype none
 
 module dwell_limited_fifo #(
-    parameter BITS   = 8,    // bits of a beat
-    parameter PLACES = 1024  // the largest limit; a power of two
+    parameter BITS   = 8,     // bits of a beat
+    parameter PLACES = 16384  // the largest limit; a power of two
 ) (
     input  wire            clk,
     input  wire            rst_n,

@@ -10,7 +10,7 @@ import pytest
 
 from dwell.errors import ToolFailedError, VerificationError
 from dwell.hls.finn.flatten import REWRITES, rewrite
-from dwell.hls.finn.sizing import interval, size_fifos
+from dwell.hls.finn.sizing import NEVER, interval, size_fifos
 from dwell.hls.finn.top import Core, print_core
 
 pytestmark = pytest.mark.fast
@@ -33,6 +33,18 @@ def test_every_fifo_is_as_shallow_as_the_interval_allows() -> None:
     sizes = size_fifos(CORE, measure)
     assert dict(sizes.depths) == needed
     assert sizes.frame_cycles == sizes.unlimited_cycles == 100
+
+
+def test_layers_that_wait_for_each_other_are_noticed() -> None:
+    with pytest.raises(VerificationError, match="stand still"):
+        size_fifos(CORE, lambda depths: NEVER)
+
+
+def test_a_depth_at_which_nothing_moves_is_too_shallow() -> None:
+    def measure(depths: Mapping[str, int]) -> int:
+        return 100 if depths["ab"] >= 300 else NEVER
+
+    assert dict(size_fifos(CORE, measure).depths) == {"ab": 300, "bc": 1}
 
 
 def test_the_interval_is_that_of_the_later_frames() -> None:
