@@ -5,7 +5,8 @@
     port.write(control_address(design), 1)          # the frames that begin from now on use bank 1
 
 The new model has the structure of the design's own: the same nodes, shapes, types and binary points. Weights and
-biases of folded layers and the steps of tables behind them may differ; all else is in the circuit.
+biases of folded layers and the steps of tables behind them may differ, of FINN's layers the weights alone; all
+else is in the circuit.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from typing import Any
 import numpy as np
 
 from dwell.errors import ConfigError
+from dwell.hls.backends import FINN
 from dwell.hls.design import Design
+from dwell.hls.finn.golden import like
+from dwell.hls.finn.weights import Matrix
 from dwell.hls.qmodel import Conv2D, Dense, Node, QModel, Table
 from dwell.hls.rtl.folded.chain import chain_layers
 from dwell.hls.rtl.folded.layer import FoldedLayer
@@ -31,6 +35,7 @@ from dwell.hls.rtl.stream.build import stream_layers
 _WRITABLE: dict[type, tuple[str, ...]] = {
     Conv2D: ("weight", "bias"), Dense: ("weight", "bias"), Table: ("breaks", "levels"),
 }  # fmt: skip
+_WEIGHTS: dict[type, tuple[str, ...]] = {Conv2D: ("weight",), Dense: ("weight",)}
 
 Write = tuple[int, int]
 
@@ -45,9 +50,10 @@ def plan_writes(design: Design, model: QModel, bank: int) -> list[Write]:
     if bank not in (0, 1):
         raise ConfigError(f"bank {bank}: there are banks 0 and 1", place=design.name)
     own = design.qmodel()
-    folded = {str(layer["name"]) for layer in design.layers if "reuse" in layer["kernel"]}
-    check_structure(own, model, folded)
-    memories = all_memories(_layers(design, model))
+    if design.backend == FINN:
+        model = like(own, model)
+    check_structure(own, model, writable_layers(design), writable_arrays(design))
+    memories = _memories(design, model)
     base = int(body["memory_offset"]) + bank * int(body["bank_offset"])
     writes: list[Write] = []
     for memory, entry in zip(memories, _matched(memories, body["memories"]), strict=True):
@@ -80,6 +86,26 @@ def _weights(design: Design) -> Mapping[str, Any]:
             place=str(design.path),
         )
     return body
+
+
+def writable_layers(design: Design) -> set[str]:
+    """The nodes of the golden model whose weights can be written."""
+    layers = design.layers
+    if design.backend == FINN:
+        return {str(layer["matrix"]["node"]) for layer in layers if "matrix" in layer}
+    return {str(layer["name"]) for layer in layers if "reuse" in layer["kernel"]}
+
+
+def writable_arrays(design: Design) -> Mapping[type, tuple[str, ...]]:
+    """The arrays that can be written, by the type of node."""
+    return _WEIGHTS if design.backend == FINN else _WRITABLE
+
+
+def _memories(design: Design, model: QModel) -> list[Memory]:
+    if design.backend != FINN:
+        return all_memories(_layers(design, model))
+    matrices = [layer["matrix"] for layer in design.layers if "matrix" in layer]
+    return [Matrix.from_json(matrix, str(matrix["node"])).memory(model) for matrix in matrices]
 
 
 def _layers(design: Design, model: QModel) -> list[FoldedLayer]:
@@ -136,8 +162,10 @@ def _memory_writes(memory: Memory, base: int) -> list[Write]:
 # ---- same structure
 
 
-def check_structure(own: QModel, new: QModel, folded: set[str]) -> None:
-    """Raise `ConfigError` where `new` differs from `own` in more than the arrays of `folded` layers."""
+def check_structure(
+    own: QModel, new: QModel, folded: set[str], arrays: Mapping[type, tuple[str, ...]] = _WRITABLE
+) -> None:
+    """Raise `ConfigError` where `new` differs from `own` in more than `arrays` of `folded` layers."""
     mine, theirs = own.order(), new.order()
     if len(mine) != len(theirs):
         raise ConfigError(
@@ -147,7 +175,7 @@ def check_structure(own: QModel, new: QModel, folded: set[str]) -> None:
     for a, b in zip(mine, theirs, strict=True):
         if isinstance(a, Conv2D | Dense):
             layer = a.name
-        _same_node(a, b, layer in folded)
+        _same_node(a, b, arrays if layer in folded else {})
         before, after = own.tensors[a.output], new.tensors[b.output]
         if before.shape != after.shape:
             raise _different(a, "the shape of its output", before.shape, after.shape)
@@ -172,21 +200,21 @@ def _quantizes(node: Node) -> bool:
     return type(node).__name__ in ("Cast", "Table")
 
 
-def _same_node(a: Node, b: Node, folded: bool) -> None:
+def _same_node(a: Node, b: Node, arrays: Mapping[type, tuple[str, ...]]) -> None:
     if type(a) is not type(b) or a.name != b.name:
         raise ConfigError(
             f"the design has {type(a).__name__} '{a.name}' where the model has {type(b).__name__} '{b.name}'",
             hint=_HINT,
             place=a.name,
         )
-    free = _WRITABLE.get(type(a), ())
+    free = arrays.get(type(a), ())
     for field in fields(a):
         mine, theirs = getattr(a, field.name), getattr(b, field.name)
         if isinstance(mine, np.ndarray):
             if mine.shape != theirs.shape:
                 raise _different(a, f"the shape of its {field.name}", mine.shape, theirs.shape)
-            if not np.array_equal(mine, theirs) and not (folded and field.name in free):
-                reason = "" if folded else f"; layer '{a.name}' is not folded"
+            if not np.array_equal(mine, theirs) and field.name not in free:
+                reason = "" if arrays else f"; layer '{a.name}' is not folded"
                 raise ConfigError(
                     f"'{a.name}': its {field.name} are in the circuit and differ{reason}",
                     hint=_HINT,

@@ -19,8 +19,8 @@ _CLOCK_MHZ = 100.0
 def finn_design(model: QModel, network: Path, args: Mapping[str, Any], board: BoardLike, out: Path) -> Design:
     """Write the design directory `out` of the network in the file `network`, whose integer graph is `model`.
 
-    `args` may hold `target_fps`, `folding` (the path of FINN's JSON file, or what is in it) and `clock_mhz`. Raises
-    what `dwell.hls.finn.convert.convert` does.
+    `args` may hold `target_fps`, `folding` (the path of FINN's JSON file, or what is in it), `clock_mhz` and `reload`.
+    Raises what `dwell.hls.finn.convert.convert` does.
     """
     with tempfile.TemporaryDirectory(prefix="dwell-finn-") as place:
         options = FinnOptions(
@@ -29,6 +29,7 @@ def finn_design(model: QModel, network: Path, args: Mapping[str, Any], board: Bo
             clock_mhz=float(args.get("clock_mhz") or _CLOCK_MHZ),
             target_fps=int(args.get("target_fps") or DEFAULT_FPS),
             folding=folding_file(args.get("folding"), Path(place)),
+            reload=bool(args.get("reload")),
         )
         work = Path(place) / "work"
         work.mkdir()

@@ -8,7 +8,19 @@ from dataclasses import replace
 import numpy as np
 
 from dwell.errors import ConfigError
-from dwell.hls.qmodel import Conv2D, Dense, FixedPoint, Input, Node, Overflow, QModel, Rounding, Tensor
+from dwell.hls.qmodel import (
+    Codes,
+    Conv2D,
+    Dense,
+    FixedPoint,
+    Input,
+    Node,
+    Overflow,
+    QModel,
+    Rounding,
+    Table,
+    Tensor,
+)
 
 #: The type that a network which does not fix its input's type is read with: FINN's design does not see it,
 #: for the host quantizes the frames.
@@ -59,6 +71,41 @@ def to_last_sum(model: QModel) -> QModel:
     bare = replace(last, bias=np.zeros_like(last.bias), bias_frac=frac)
     nodes = tuple(bare if node is last else node for node in model.nodes)
     return replace(model, nodes=nodes, tensors={**model.tensors, model.output: result})
+
+
+def like(own: QModel, model: QModel) -> QModel:
+    """`model`, as the door reads it, cut as the design's golden model `own` is, with `own`'s tables where they are the
+    same functions of every sum that `model` can give."""
+    if model.input != own.input:
+        entry = own.tensors[own.input]
+        scale, offset = np.asarray(entry.scale) * entry.type.step, np.asarray(entry.offset)
+        model = to_last_sum(from_first_quantizer(model, float(scale), float(offset)))
+    tables = {node.name: node for node in own.nodes if isinstance(node, Table)}
+    nodes = []
+    for node in model.nodes:
+        table = tables.get(node.name)
+        if isinstance(node, Table) and table is not None and _fits(model, node, table):
+            node = replace(node, breaks=table.breaks, levels=table.levels)
+        nodes.append(node)
+    return replace(model, nodes=tuple(nodes))
+
+
+def _fits(model: QModel, node: Table, table: Table) -> bool:
+    return same_steps(node, table, *model.value_range(node.inputs[0]))
+
+
+def same_steps(one: Table, other: Table, low: Codes, high: Codes) -> bool:
+    """Whether two tables are the same function of codes from `low` to `high` (by channel, or one for all)."""
+    rows = max(len(one.breaks), len(other.breaks), np.size(low))
+    ends = [np.broadcast_to(np.asarray(end).reshape(-1), (rows,)) for end in (low, high)]
+    for row, (least, most) in enumerate(zip(*ends, strict=True)):
+        tables = [(t.breaks[row % len(t.breaks)], t.levels[row % len(t.levels)]) for t in (one, other)]
+        points = np.concatenate([[least], *(breaks for breaks, _ in tables)])
+        points = points[(points >= least) & (points <= most)]
+        first, second = (levels[np.searchsorted(breaks, points, side="right")] for breaks, levels in tables)
+        if not np.array_equal(first, second):
+            return False
+    return True
 
 
 def _real(tensor: Tensor, scale: float, offset: float) -> Tensor:

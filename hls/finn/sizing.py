@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from dwell.errors import ToolNotFoundError, VerificationError
 from dwell.hls.finn.top import Core, print_core
+from dwell.hls.qmodel import Codes
+from dwell.hls.rtl.netlist import Port
 from dwell.plugins import SIMULATORS, load_group
 
 #: A skip connection round a convolution holds the lines that the convolution waits for.
@@ -42,6 +44,16 @@ class Played(Protocol):
     assertions: tuple[str, ...]
 
 
+class PlayedCodes(Protocol):
+    """The same with codes (beats, elements) in place of bytes."""
+
+    codes: Codes
+    in_clocks: Clocks
+    out_clocks: Clocks
+    fault: str
+    assertions: tuple[str, ...]
+
+
 class Simulator(Protocol):
     """An entry of the group `dwell.simulators`."""
 
@@ -49,6 +61,12 @@ class Simulator(Protocol):
         self, top: str, sources: tuple[Path, ...], data: Bytes, marks: Bytes, out_bytes: int, expected: int
     ) -> Played:
         """Send beats `data` (N, bytes) with `marks` (bit 0 TUSER, bit 1 TLAST) at full speed through `top`."""
+        ...
+
+    def play_codes(
+        self, top: str, sources: tuple[Path, ...], codes: Codes, sides: tuple[Port, Port], out_beats: int
+    ) -> PlayedCodes:
+        """Send frames of `codes` (N, …), each of which gives `out_beats` beats."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dwell.hls.qmodel import FixedPoint
@@ -11,16 +11,19 @@ from dwell.hls.rtl.axis import padding, ports, results
 from dwell.hls.rtl.circuit import Range
 
 CLOCK, RESET = "ap_clk", "ap_rst_n"
+#: How the name of a module ends that holds a layer's weights.
+MEMORY = "_memstream_wrapper"
 
 
 @dataclass(frozen=True)
 class Core:
-    """A stitched graph as `stitched.json` has it."""
+    """A stitched graph as `stitched.json` has it; the links `opened` come in from outside, by their own names."""
 
     cells: tuple[Mapping[str, Any], ...]
     links: tuple[Mapping[str, Any], ...]
     entry: str
     final: str
+    opened: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Core:
@@ -31,6 +34,18 @@ class Core:
     def queued(self) -> tuple[Mapping[str, Any], ...]:
         """The links between two layers: each may have a FIFO."""
         return tuple(link for link in self.links if len(link["layers"]) == 2)
+
+    def without_memories(self) -> Core:
+        """The graph without the memories of its weights, whose links come in from outside instead."""
+        memories = [cell for cell in self.cells if cell["module"].endswith(MEMORY)]
+        opened = [cell["ports"]["m_axis_0_tdata"].split(".")[0] for cell in memories]
+        rest = tuple(cell for cell in self.cells if cell not in memories)
+        return replace(self, cells=rest, opened=tuple(opened))
+
+    def weights_of(self, layer: str) -> str:
+        """The link that carries the weights of a layer."""
+        memory = next(cell for cell in self.cells if cell["module"] == f"{layer}{MEMORY}")
+        return str(memory["ports"]["m_axis_0_tdata"].split(".")[0])
 
     def bits(self, link: str) -> int:
         """Bits of a link."""
@@ -55,6 +70,12 @@ def _core_ports(core: Core, limited: bool) -> list[str]:
     ports = [f"    input  wire {CLOCK},", f"    input  wire {RESET},"]
     if limited:
         ports.append(f"    input  wire [{16 * len(core.queued) - 1}:0] limits,")
+    for name in core.opened:
+        ports += [
+            f"    input  wire [{core.bits(name) - 1}:0] {name}_data,",
+            f"    input  wire {name}_valid,",
+            f"    output wire {name}_ready,",
+        ]
     return [
         *ports,
         f"    input  wire [{into - 1}:0] s_data,",
@@ -68,7 +89,9 @@ def _core_ports(core: Core, limited: bool) -> list[str]:
 
 def _wires(link: Mapping[str, Any], core: Core) -> list[str]:
     name, bits = link["name"], int(link["bits"])
-    lines = []
+    lines: list[str] = []
+    if name in core.opened:
+        return lines
     for side in ("from", "to") if link in core.queued else ("",):
         tag = f"{name}_{side}" if side else name
         lines.append(f"    wire [{bits - 1}:0] {tag}_data; wire {tag}_valid, {tag}_ready;")
@@ -113,6 +136,16 @@ def _signal(wire: str, queued: Set[str]) -> str:
 
 
 @dataclass(frozen=True)
+class WeightsOutside:
+    """Ports and text that weights from outside add to a top (see `reload_text`)."""
+
+    ports: tuple[str, ...]
+    front: tuple[str, ...]
+    core: tuple[str, ...]
+    back: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Outside:
     """What the top has to know: bits and bytes of a beat on both sides, beats of a frame and of a line."""
 
@@ -128,6 +161,7 @@ class Outside:
     out_bytes: int
     out_line_beats: int
     out_lines: int
+    weights: WeightsOutside | None = None
 
     @property
     def out_bits(self) -> int:
@@ -139,32 +173,36 @@ def print_outside(shell: Outside, core: Core) -> str:
     """dwell's AXI4-Stream outside: whole frames in, marked beats out, no path from ready to ready."""
     into, out = core.bits(core.entry), core.bits(core.final)
     beat = f"{{{into - shell.in_bits}'b0, beat}}" if into > shell.in_bits else "beat"
+    more = shell.weights or WeightsOutside((), (), (), ())
+    enter = "enter" if shell.weights else "beat"
     return "\n".join(
         [
             shell.header,
             "`default_nettype none",
             "",
-            *ports(shell.top, shell.in_bytes, shell.out_bytes),
+            *ports(shell.top, shell.in_bytes, shell.out_bytes, more.ports),
             "",
             "    // ---- whole frames in",
-            "    wire beat_valid, beat_ready, unused_first, unused_last;",
+            "    wire beat_valid, beat_ready, beat_first, beat_last;",
             f"    wire [{shell.in_bits - 1}:0] beat;",
             f"    dwell_frame_guard #(.BITS({shell.in_bits}), .BEATS({shell.in_beats})) u_guard (",
             "        .clk(aclk), .rst_n(aresetn),",
             "        .s_valid(s_axis_tvalid), .s_ready(s_axis_tready), .s_user(s_axis_tuser), "
             f".s_data(s_axis_tdata[{shell.in_bits - 1}:0]),",
-            "        .m_valid(beat_valid), .m_ready(beat_ready), .m_first(unused_first), .m_last(unused_last), "
+            "        .m_valid(beat_valid), .m_ready(beat_ready), .m_first(beat_first), .m_last(beat_last), "
             ".m_data(beat)",
             "    );",
-            "    wire unused_marks = &{1'b0, s_axis_tlast, unused_first, unused_last};",
+            "    wire unused_marks = &{1'b0, s_axis_tlast, beat_first, beat_last};",
             *padding(shell.in_bytes, shell.in_bits),
+            *more.front,
             "",
             "    // ---- FINN's layers",
             "    wire result_valid, result_ready;",
             f"    wire [{out - 1}:0] result;",
             f"    {shell.core} u_core (",
             f"        .{CLOCK}(aclk), .{RESET}(aresetn),",
-            f"        .s_data({beat}), .s_valid(beat_valid), .s_ready(beat_ready),",
+            *more.core,
+            f"        .s_data({beat}), .s_valid({enter}_valid), .s_ready({enter}_ready),",
             "        .m_data(result), .m_valid(result_valid), .m_ready(result_ready)",
             "    );",
             "",
@@ -184,6 +222,7 @@ def print_outside(shell: Outside, core: Core) -> str:
             "        .clk(aclk), .rst_n(aresetn), .leave(m_axis_tvalid & m_axis_tready), .user(m_axis_tuser), "
             ".last(m_axis_tlast)",
             "    );",
+            *more.back,
             *results([shell.out_span] * shell.out_elements, shell.out_type, shell.out_bytes, "score"),
             "",
             "endmodule",

@@ -28,9 +28,9 @@ def declarations(in_bytes: int, out_bytes: int) -> list[str]:
     ]
 
 
-def ports(top: str, in_bytes: int, out_bytes: int) -> list[str]:
-    """The head of a top module."""
-    *most, last = declarations(in_bytes, out_bytes)
+def ports(top: str, in_bytes: int, out_bytes: int, more: Sequence[str] = ()) -> list[str]:
+    """The head of a top module; `more` are declarations of its own."""
+    *most, last = [*declarations(in_bytes, out_bytes), *more]
     return [f"module {top} (", *(f"{_INDENT}{line}," for line in most), f"{_INDENT}{last}", ");"]
 
 

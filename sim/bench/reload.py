@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -123,21 +123,23 @@ def plan_reload(dut: Dut, frames: Sequence[Frame], seed: int) -> ReloadPlan | st
 def other_network(design: Design, bank: int, seed: int) -> tuple[QModel, list[Write]] | None:
     """A network of the design's structure with the weights of its folded layers shuffled, and how to write it."""
     # The converter's folding, and with it its solver: a second that other designs need not wait.
-    from dwell.hls.reload import plan_writes
+    from dwell.hls.reload import plan_writes, writable_arrays, writable_layers
 
     own = design.qmodel()
-    folded = {str(layer["name"]) for layer in design.layers if "reuse" in layer["kernel"]}
+    folded, arrays = writable_layers(design), writable_arrays(design)
     for attempt in range(_TRIES):
         rng = np.random.default_rng([seed, attempt])
         try:
-            other = _rebuilt(own, folded, rng)
+            other = _rebuilt(own, folded, arrays, rng)
             return other, plan_writes(design, other, bank)
         except ConfigError:
             continue
     return None
 
 
-def _rebuilt(own: QModel, folded: set[str], rng: np.random.Generator) -> QModel:
+def _rebuilt(
+    own: QModel, folded: set[str], arrays: Mapping[type, tuple[str, ...]], rng: np.random.Generator
+) -> QModel:
     build = Builder()
     for node in own.nodes:
         tensor = own.tensors[node.output]
@@ -146,16 +148,18 @@ def _rebuilt(own: QModel, folded: set[str], rng: np.random.Generator) -> QModel:
             continue
         # Sums get the types that the new weights need; what was chosen stays.
         free = type(node).__name__ not in ("Cast", "Table", "Softmax", "TopK")
-        build.append(_shuffled(node, folded, rng), None if free else tensor.type)
+        changed = _shuffled(node, arrays.get(type(node), ()), rng) if node.name in folded else node
+        build.append(changed, None if free else tensor.type)
         build.scaled(node.output, tensor.scale, tensor.offset)
     return build.finish(own.name, own.output)
 
 
-def _shuffled(node: Node, folded: set[str], rng: np.random.Generator) -> Node:
-    if not isinstance(node, Conv2D | Dense) or node.name not in folded:
+def _shuffled(node: Node, arrays: tuple[str, ...], rng: np.random.Generator) -> Node:
+    if not isinstance(node, Conv2D | Dense):
         return node
     weight = rng.permutation(node.weight.reshape(-1)).reshape(node.weight.shape)
-    return replace(node, weight=weight, bias=rng.permutation(node.bias))
+    bias = rng.permutation(node.bias) if "bias" in arrays else node.bias
+    return replace(node, weight=weight, bias=bias)
 
 
 def _equal(wanted: Beats, got: Beats) -> bool:

@@ -57,6 +57,8 @@ VARIANTS: dict[str, list[dict[str, int]]] = {
     "dwell_recurrent": [{}, {"SEQUENCE": 1}, {"STATE_BITS": 1, "DATA_BITS": 1, "INITIAL": 1}],
     "dwell_gather": [{}, {"PARTS": 1}, {"BITS": 1, "PARTS": 2}],
     "dwell_burst_fifo": [{}, {"BITS": 1, "BURST": 1, "DEPTH_LOG2": 2}, {"BURST": 7, "DEPTH_LOG2": 5}],
+    "dwell_check": [{}, {"COUNT": 5}],
+    "dwell_weight_stream": [{}, {"DEPTH": 1, "ADDRESS_BITS": 1}, {"BITS": 1, "ROUNDS": 5, "READS": 1}],
     "dwell_pace": [{}, {"INTERVAL": 2}, {"INTERVAL": 54}],
     "dwell_bank_frames": [{}],
     "dwell_bank_timer": [{}, {"CLOCKS": 1}],

@@ -51,11 +51,16 @@ def link_bits(data: int) -> dict[str, int]:
 def axis_ports(ports: tuple[Port, Port], loads: Loads | None) -> list[str]:
     """Port declarations of a design."""
     lines = [f"{INDENT}{line}," for line in declarations(ports[0].size, ports[1].size)]
-    if loads:
-        for name, bits, direction in _LITE:
-            width = bits or loads.bits + 4
-            span = f" {vector(width)}" if width > 1 else ""
-            lines.append(f"{INDENT}{direction.ljust(6)} wire{span} s_axil_{name},")
+    return lines + [f"{INDENT}{line}," for line in (lite_declarations(loads) if loads else ())]
+
+
+def lite_declarations(loads: Loads) -> list[str]:
+    """Declarations of the AXI4-Lite port of a design, one a line, without commas."""
+    lines = []
+    for name, bits, direction in _LITE:
+        width = bits or loads.bits + 4
+        span = f" {vector(width)}" if width > 1 else ""
+        lines.append(f"{direction.ljust(6)} wire{span} s_axil_{name}")
     return lines
 
 

@@ -14,7 +14,9 @@ import torch
 from finn_room import PART, generate, needs_finn
 
 from dwell.errors import ConfigError, UnsupportedLayerError, VerificationError
+from dwell.hls.finn.agreement import check_integers
 from dwell.hls.finn.convert import FinnOptions, convert
+from dwell.hls.finn.golden import from_first_quantizer
 from dwell.hls.frontends.network import network_from_file
 
 pytestmark = needs_finn
@@ -93,19 +95,15 @@ def test_a_file_that_is_not_qonnx(tmp_path: Path) -> None:
 
 
 def test_integers_that_differ_are_noticed(strided: Path, tmp_path: Path) -> None:
-    from dwell.hls.finn import convert as room
-
     out = tmp_path / "out"
     made = generate(strided, out)
     model = network_from_file(strided, None).reading("cnn").model
-    golden = room.from_first_quantizer(model, made["input_scale"], made["input_offset"])
-    core = room.Core.from_json(json.loads((out / "stitched.json").read_text()))
-    whole = room._Made(made, core, (), room.Frame(1, 1, 1, 1), golden)
-    room._check_integers(whole, out)
+    golden = from_first_quantizer(model, made["input_scale"], made["input_offset"])
+    check_integers(golden, out)
     with np.load(out / "frames.npz") as arrays:
         changed = dict(arrays)
     changed["y"][1].flat[0] += 1
     np.savez(out / "frames.npz", **changed)
     with pytest.raises(VerificationError) as caught:
-        room._check_integers(whole, out)
+        check_integers(golden, out)
     assert caught.value.first_mismatch["frame"] == 1

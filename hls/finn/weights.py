@@ -1,0 +1,174 @@
+"""Weights of FINN's matrix units in memories of ours, that can be written while frames run.
+
+In place of each memory of FINN's stands `dwell_weight_stream` with two banks behind it; the bank of a frame is pushed
+to all of them when its first beat enters, so that a frame is computed wholly with one. What a memory holds is made
+of the golden model's weights, and has to be what FINN made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dwell.errors import ConfigError, VerificationError
+from dwell.hls.finn.golden import same_steps
+from dwell.hls.qmodel import Codes, Conv2D, Dense, Flatten, Node, QModel, Reshape, Table
+from dwell.hls.rtl.folded.memory import Memory, packed
+
+#: Frames that may be on the way to a layer whose words it has not begun: beyond them the input waits.
+FRAMES = 32
+#: Clocks to read a memory: with the register at a block RAM's output.
+READS = 2
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix unit: `mw` inputs, `mh` outputs, `pe` × `simd` weights of `width` bits a word, `vectors` a frame.
+
+    `layer` is its name in FINN's graph, `node` that of the golden model's layer; `low` is the lowest weight that
+    its multipliers take.
+    """
+
+    layer: str
+    node: str
+    mw: int
+    mh: int
+    pe: int
+    simd: int
+    width: int
+    low: int
+    vectors: int
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any], node: str) -> Matrix:
+        """Of an entry as `dwell.hls.finn.matrices` writes it."""
+        sizes = {key: int(body[key]) for key in ("mw", "mh", "pe", "simd", "width", "low", "vectors")}
+        return cls(str(body["layer"]), node, **sizes)
+
+    def to_json(self) -> dict[str, Any]:
+        """As `design.json` has it: enough to make new words."""
+        names = ("layer", "node", "mw", "mh", "pe", "simd", "width", "low", "vectors")
+        return {name: getattr(self, name) for name in names}
+
+    def memory(self, model: QModel) -> Memory:
+        """What the memory holds with the weights of `model`.
+
+        Raises `ConfigError` for weights that the multipliers do not take.
+        """
+        codes = _weights(model, self.node)
+        high = (1 << (self.width - 1)) - 1
+        if int(codes.min()) < self.low or int(codes.max()) > high:
+            raise ConfigError(
+                f"'{self.node}': weights from {int(codes.min())} to {int(codes.max())}, "
+                f"and its multipliers take {self.low} to {high}",
+                hint="train with the same bits and narrow_range=True",
+                place=self.node,
+            )
+        return Memory(self.node, "weight", self.pe * self.simd * self.width, self.words(codes), READS)
+
+    def words(self, codes: Codes) -> tuple[int, ...]:
+        """Weights (`mw`, `mh`) as FINN streams them: for each group of `pe` outputs, `simd` inputs after another;
+        in a word the inputs of the first output lowest."""
+        folded = codes.T.reshape(self.mh // self.pe, self.pe, self.mw // self.simd, self.simd)
+        lines = folded.transpose(0, 2, 1, 3).reshape(-1, self.pe * self.simd)
+        return tuple(packed([int(code) for code in line], self.width) for line in lines)
+
+
+def _weights(model: QModel, name: str) -> Codes:
+    """The weights of a layer as FINN lowers it: (inputs of a window, outputs)."""
+    node = next(n for n in model.nodes if n.name == name)
+    assert isinstance(node, Conv2D | Dense)
+    codes: npt.NDArray[np.int64] = node.weight.reshape(-1, node.weight.shape[-1])
+    return codes
+
+
+def match(model: QModel, entries: Sequence[Mapping[str, Any]], sources: Path) -> tuple[Matrix, ...]:
+    """The matrix units of FINN's graph with their layers in the golden model.
+
+    Raises `VerificationError` where the words made of the model's weights are not FINN's own.
+    """
+    layers = [node for node in model.order() if isinstance(node, Conv2D | Dense)]
+    found = []
+    for entry in entries:
+        lines = (sources / f"{entry['layer']}_memblock.dat").read_text().split()
+        wanted = tuple(int(line, 16) for line in lines)
+        fitting = [node for node in layers if _holds(model, entry, node, wanted)]
+        if not fitting:
+            raise VerificationError(
+                f"{entry['layer']}: FINN's weights are not those of a layer of the network as they stand",
+                first_mismatch={"layer": entry["layer"]},
+                hint="FINN changed them on the way: convert without --reload",
+            )
+        layers.remove(fitting[0])
+        found.append(Matrix.from_json(entry, fitting[0].name))
+    return tuple(found)
+
+
+def _holds(model: QModel, entry: Mapping[str, Any], node: Node, wanted: tuple[int, ...]) -> bool:
+    matrix = Matrix.from_json(entry, node.name)
+    codes = _weights(model, node.name)
+    return codes.shape == (matrix.mw, matrix.mh) and matrix.words(codes) == wanted
+
+
+# ---- the golden model of any weights
+
+
+def for_any_weights(
+    model: QModel, found: Sequence[Matrix], lowest: Mapping[str, int], steps: Mapping[str, Codes], width: int
+) -> QModel:
+    """`model` with its quantizers as FINN has them, `steps` and the `lowest` code by FINN's layer, for all sums that
+    other weights may give and not only those of its own; its result of `width` bits.
+
+    Raises `ConfigError` for a layer whose sums go elsewhere than to one quantizer or the output.
+    """
+    nodes = list(model.nodes)
+    for matrix in found:
+        layer = next(n for n in nodes if n.name == matrix.node)
+        assert isinstance(layer, Conv2D | Dense)
+        readers = _readers(nodes, layer.output)
+        if not readers:
+            continue
+        if len(readers) > 1 or not isinstance(readers[0], Table) or matrix.layer not in lowest:
+            raise ConfigError(
+                f"'{matrix.node}': its sums do not go to one quantizer alone, and new weights could leave their range",
+                hint="put a quantizer behind it, or convert without --reload",
+                place=matrix.node,
+            )
+        table = readers[0]
+        sums = model.tensors[layer.output].type
+        exact = model.tensors[layer.inputs[0]].type.frac + layer.weight_type.frac
+        bias = layer.bias << (sums.frac - layer.bias_frac)
+        breaks = (steps[matrix.layer] << (sums.frac - exact)) + bias[:, None]
+        breaks = breaks[:1] if (breaks == breaks[:1]).all() else breaks
+        levels = np.broadcast_to(
+            lowest[matrix.layer] + np.arange(breaks.shape[1] + 1), (len(breaks), breaks.shape[1] + 1)
+        )
+        whole = replace(table, breaks=breaks, levels=levels)
+        _require_same(model, table, whole)
+        nodes[nodes.index(table)] = whole
+    out = model.tensors[model.output]
+    wide = replace(out, type=replace(out.type, signed=True, width=width))
+    return replace(model, nodes=tuple(nodes), tensors={**model.tensors, model.output: wide})
+
+
+def _readers(nodes: Sequence[Node], tensor: str) -> list[Node]:
+    """What reads a tensor, looking through changes of shape."""
+    found: list[Node] = []
+    for node in nodes:
+        if tensor in node.inputs:
+            found += _readers(nodes, node.output) if isinstance(node, Flatten | Reshape) else [node]
+    return found
+
+
+def _require_same(model: QModel, own: Table, whole: Table) -> None:
+    if not same_steps(own, whole, *model.value_range(own.inputs[0])):
+        raise VerificationError(
+            f"'{own.name}': FINN's thresholds are not the network's",
+            first_mismatch={"layer": own.name},
+            hint="FINN changed them on the way: convert without --reload",
+        )
