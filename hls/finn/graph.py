@@ -90,13 +90,13 @@ def run_steps(model: Any, names: tuple[str, ...], config: Any, checkpoints: Path
 
 
 def cut(model: Any) -> Ends:
-    """Take off, in place, all up to the first thresholds and all after the last product or sum.
+    """Take off, in place, all up to the first thresholds and all after the last product, sum or maximum.
 
     What is left has integers on both ends. Raises `ConfigError` where the ends are not of that kind.
     """
     nodes = list(model.graph.node)
     entry = next((i for i, n in enumerate(nodes) if n.op_type == "MultiThreshold"), None)
-    final = next((i for i in reversed(range(len(nodes))) if _is_sum(model, nodes[i])), None)
+    final = next((i for i in reversed(range(len(nodes))) if _is_layer(model, nodes[i])), None)
     if entry is None or final is None or final < entry:
         raise ConfigError(
             "the network has no quantized input followed by a layer with weights",
@@ -111,9 +111,9 @@ def cut(model: Any) -> Ends:
     return ends
 
 
-def _is_sum(model: Any, node: Any) -> bool:
-    """Whether a node multiplies by weights, or adds two tensors."""
-    return node.op_type in ("MatMul", "Conv") or joins(model, node)
+def _is_layer(model: Any, node: Any) -> bool:
+    """Whether a node multiplies by weights, adds two tensors, or takes the largest."""
+    return node.op_type in ("MatMul", "Conv", "MaxPool", "MaxPoolNHWC") or joins(model, node)
 
 
 def _ends(model: Any, entry: Any, tail: list[Any]) -> Ends:

@@ -30,6 +30,7 @@ _POOLING = "use maximum pooling, or a convolution with a stride"
 _INSTEAD = {
     "AveragePool": _POOLING,
     "QuantAvgPool2d": _POOLING,
+    "Pool": _POOLING,
     "Trunc": _POOLING,
     "GlobalAveragePool": "use a convolution over the whole frame, or --backend rtl",
     "GlobalAccPool": "use a convolution over the whole frame, or --backend rtl",
@@ -79,8 +80,11 @@ def check_streamlined(model: Any, nodes: Sequence[Any]) -> None:
     """Raise `UnsupportedLayerError` for what stays real between the first thresholds and the last sum, for a layer
     without RTL, and for activations of one bit, which FINN's RTL matrix unit does not take."""
     for node in nodes:
+        if node.op_type in _INSTEAD:
+            raise _in_hls_only(node)
         if node.op_type == "MultiThreshold" and np.shape(model.get_initializer(node.input[1]))[-1] < 2:
             raise _too_narrow(node, "activations", 1)
+    for node in nodes:
         kinds = [model.get_tensor_datatype(n) for n in node.input if model.get_initializer(n) is None]
         if node.op_type == "Add" and len(kinds) == 2 and not all(kind.is_integer() for kind in kinds):
             raise UnsupportedLayerError(
@@ -89,14 +93,20 @@ def check_streamlined(model: Any, nodes: Sequence[Any]) -> None:
             )  # fmt: skip
     for node in nodes:
         if node.op_type not in _STREAMLINED or (node.op_type == "Add" and _one_constant(model, node)):
-            known = node.op_type in _INSTEAD
             raise UnsupportedLayerError(
-                node.name,
-                node.op_type,
-                RTL_LAYERS,
-                reason="FINN has it for Vitis HLS only" if known else "a scale no thresholds take up",
-                hint=_INSTEAD.get(node.op_type, "put a quantizer behind each layer, or use --backend rtl"),
-            )
+                node.name, node.op_type, RTL_LAYERS, reason="FINN leaves it real, for no thresholds take it up",
+                hint="put a quantizer behind each layer, or use --backend rtl",
+            )  # fmt: skip
+
+
+def _in_hls_only(node: Any) -> UnsupportedLayerError:
+    return UnsupportedLayerError(
+        node.name,
+        node.op_type,
+        RTL_LAYERS,
+        reason="FINN has it for Vitis HLS only",
+        hint=_INSTEAD[node.op_type],
+    )
 
 
 def _one_constant(model: Any, node: Any) -> bool:
@@ -125,15 +135,11 @@ def check_layer(model: Any, node: Any, part: str) -> None:
     """Raise `UnsupportedLayerError` for a layer that would become HLS, with what to use instead."""
     from qonnx.custom_op.registry import getCustomOp
 
+    if node.op_type not in RTL_LAYERS and node.op_type in _INSTEAD:
+        raise _in_hls_only(node)
     if node.op_type not in RTL_LAYERS:
         raise UnsupportedLayerError(
-            node.name,
-            node.op_type,
-            RTL_LAYERS,
-            reason="FINN has it for Vitis HLS only"
-            if node.op_type in _INSTEAD
-            else "FINN left it in software",
-            hint=_INSTEAD.get(node.op_type, "use --backend rtl"),
+            node.name, node.op_type, RTL_LAYERS, reason="FINN left it in software", hint="use --backend rtl"
         )
     operation = getCustomOp(node)
     if node.op_type == "MVAU":
@@ -141,9 +147,7 @@ def check_layer(model: Any, node: Any, part: str) -> None:
     if node.op_type == "Thresholding":
         _check_width(node, "activations", operation.get_output_datatype())
     if node.op_type == "Pool" and operation.get_nodeattr("Function") != "MaxPool":
-        raise UnsupportedLayerError(
-            node.name, "Pool", RTL_LAYERS, reason="FINN has it for Vitis HLS only", hint=_POOLING
-        )
+        raise _in_hls_only(node)
     if node.op_type == "ElementwiseAdd":
         _check_sum(model, node)
 
