@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from dwell.artifact import write_rung
 from dwell.sim.bench.plan import bench_frames
 from dwell.sim.bench_rung import climb_bench
+from dwell.sim.board.rounds import board_windows
 from dwell.sim.core_rung import climb_core
 from dwell.sim.dut import load_dut
 from dwell.sim.given import read_vectors
@@ -48,6 +50,30 @@ def run_bench(ctx: StageContext) -> dict[str, Any]:
         progress=ctx.progress,
     )
     return _leave(ctx, result)
+
+
+def run_board(ctx: StageContext) -> dict[str, Any]:
+    """Rung 6. Params: `board`, `vectors` (decisions), `stalls`. What no overlay can carry is not applicable."""
+    from dwell.sim.board.rung import NAME, climb_board, refusal
+
+    design = ctx.inputs["convert"]
+    why = refusal(design, str(ctx.params["board"]))
+    if why:
+        ctx.log.info("rung 6 is not applicable: %s", why)
+        rung = {"rung": 6, "name": NAME, "ok": None, "compared": 0, "mismatches": 0, "tool": ""}
+        write_rung(ctx.out, {**rung, "reason": why})
+        return {"rung6_applicable": False}
+    dut = load_dut(design)
+    frames, _ = default_frames(dut, board_windows(dut, int(ctx.params["vectors"])), ctx.seed)
+    result = climb_board(
+        design,
+        frames,
+        board=str(ctx.params["board"]),
+        seed=ctx.seed,
+        stalls=bool(ctx.params["stalls"]),
+        progress=ctx.progress,
+    )
+    return {**_leave(ctx, result), "rung6_applicable": True}
 
 
 def _leave(ctx: StageContext, result: RungResult) -> dict[str, Any]:

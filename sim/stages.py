@@ -1,4 +1,4 @@
-"""The stages of this room: rungs 4 and 5 of a converted design."""
+"""The stages of this room: rungs 4, 5 and 6 of a converted design."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 from dwell.project import Project
 from dwell.stage import Stage
+
+_MOST_ON_BOARD = 10_000
+"""Decisions on the simulated board, at most: the core has seen the bulk of them."""
 
 _CODE = ("dwell.sim", "dwell.hls.design", "dwell.hls.qmodel")
 
@@ -19,6 +22,14 @@ def _bench_params(project: Project) -> dict[str, Any]:
         "bench_frames": project.simulate.bench_frames,
         "stalls": project.simulate.stalls,
         "simulators": list(project.simulate.simulators),
+    }
+
+
+def _board_params(project: Project) -> dict[str, Any]:
+    return {
+        "board": project.board.name,
+        "vectors": min(project.simulate.vectors, _MOST_ON_BOARD),
+        "stalls": project.simulate.stalls,
     }
 
 
@@ -40,4 +51,15 @@ SIMULATE_BENCH = Stage(
     code=_CODE,
     params=_bench_params,
     threads=2,
+)
+
+SIMULATE_BOARD = Stage(
+    name="simulate_board",
+    environment="build",
+    inputs=("convert",),
+    run="dwell.sim.run_stages:run_board",
+    code=(*_CODE, "dwell.firmware"),
+    params=_board_params,
+    threads=2,
+    also=lambda project: ("board",),
 )

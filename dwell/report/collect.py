@@ -30,7 +30,7 @@ RUNGS: Mapping[int, str] = {
     7: "real board",
 }
 
-_CLIMBED_BY = ("convert", "emulate", "evaluate", "simulate_core", "simulate_bench")
+_CLIMBED_BY = ("convert", "emulate", "evaluate", "simulate_core", "simulate_bench", "simulate_board")
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ REPORT = Stage(
         "evaluate",
         "simulate_core",
         "simulate_bench",
+        "simulate_board",
         "synthesize",
     ),
     run="dwell.report.run:run_report",

@@ -83,7 +83,8 @@ def _send(board: Any, part: _Pass) -> Frame:
     if board.kind == "frames":
         board.configure(part.threshold, select=part.select, class_trigger=part.class_trigger)
         board.clear()
-        return board.process_frames(part.sent)
+        whole: Frame = board.process_frames(part.sent)
+        return whole
     board.configure(part.threshold, lines=part.sent.shape[1], pixels=part.sent.shape[2])
     board.clear()
     frames = [board.process_frame(frame) for frame in part.sent]

@@ -10,17 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from dwell.errors import VerificationError
+from dwell.errors import ConfigError, VerificationError
 from dwell.firmware.client import BoardClient, BoardFrame
 from dwell.firmware.links import open_board
 from dwell.firmware.package.build import package_design
+from dwell.firmware.package.plan import plan_shell
 from dwell.hls.design import Design
+from dwell.plugins import load_plugin
 from dwell.sim.board.rounds import DEAD_TIME, Kind, Round, kind_of
 from dwell.sim.dut import Dut, load_dut
 from dwell.sim.results import RungResult
 from dwell.sim.toolchain import find_verilator
 from dwell.sim.workload import Codes, Frame, Workload
 
+NAME = "QModel against the simulated board through PYNQ"
 _PAUSE_PERCENT = 30
 _LEAST_WAIT_S = 10.0
 _SLOWEST_CLOCKS_S = 2_000
@@ -31,6 +34,18 @@ Progress = Callable[[float, str], None]
 
 def _quiet(fraction: float, text: str) -> None:
     return None
+
+
+def refusal(design: Path, board: str) -> str:
+    """Why a design has no overlay for a board, empty where it has one. Raises `ConfigError` if it is none."""
+    loaded = Design.load(design)
+    if load_plugin("dwell.boards", board, place="board.name")().system is None:
+        return f"board '{board}' has no [system]: only synthesis knows it"
+    try:
+        plan_shell(loaded)
+    except ConfigError as error:
+        return error.message
+    return ""
 
 
 def climb_board(
@@ -99,7 +114,7 @@ def _climb(
     clocks = link.simulation()["clocks"] - before
     _check_counters(dut, link.counters(), totals)
     return RungResult(
-        6, "QModel against the simulated board through PYNQ", "board", totals.decisions, 0,
+        6, NAME, "board", totals.decisions, 0,
         dut.latency_cycles, dut.ii_cycles, clocks, busy or time.perf_counter() - started,
         find_verilator().label,
         {

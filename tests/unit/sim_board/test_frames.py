@@ -178,7 +178,9 @@ FAULTS = {
     "an event is of another frame": (PATH, "- {16'd0, flying};", "- {16'd0, flying} + 32'd1;", "events: "),
     "the largest need not be the largest": (PATH, "(largest | ~class_trigger)", "1'b1", "in mask"),
     "the last of equals is the largest": (LARGER, "b > a;", "b >= a;", "in mask"),
-    "every beat of a result counts as lost": (PATH, "assign lost     = decision & unsent;", "assign lost = scored;", "counters"),
+    "every beat of a result counts as lost": (
+        PATH, "assign lost     = decision & unsent;", "assign lost = scored;", "counters",
+    ),
 }  # fmt: skip
 QUICK = ("a decision is lost", "an event lies elsewhere")
 
