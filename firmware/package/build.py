@@ -16,7 +16,7 @@ from dwell.firmware.boards import Board, System
 from dwell.firmware.package.bitfile import simulation_bit
 from dwell.firmware.package.describe import FORMAT, describe
 from dwell.firmware.package.fusesoc import core_file
-from dwell.firmware.package.hwh import hwh
+from dwell.firmware.package.hwh import hwh, regions
 from dwell.firmware.package.plan import ShellPlan, plan_shell
 from dwell.firmware.package.selftest import self_test_vectors
 from dwell.firmware.package.top import top_module
@@ -50,6 +50,13 @@ def package_design(design: Design, board_name: str, out: Path) -> Overlay:
             f"board '{board_name}' has no [system]", hint="only synthesis knows it so far", place="--board"
         )
     plan = plan_shell(design)
+    for block, _, _ in regions(plan):
+        if block not in board.system.addresses:
+            raise ConfigError(
+                f"board '{board_name}' has no address for '{block}'",
+                hint="add it to [system.addresses] of the board's file",
+                place="--board",
+            )
     _check_free(out)
     files = overlay_files(design, plan, board, board.system)
     with write_atomic_dir(out) as folder:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dwell.firmware.boards import Board
-from dwell.firmware.package.plan import DMA_LENGTH_BITS, VERSION, Kind, ShellPlan, beats
+from dwell.firmware.package.plan import DMA_LENGTH_BITS, VERSION, WEIGHTS, Kind, ShellPlan, beats
 from dwell.hls.design import Design, StreamPort
 
 FORMAT = "dwell-overlay-2"
-WEIGHTS = "weights"
-"""The name of the address region where weights are written."""
 
 
 def describe(design: Design, plan: ShellPlan, board: Board, digest: str, release: str) -> dict[str, object]:

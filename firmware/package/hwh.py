@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as Xml
 
 from dwell.firmware.boards import System
 from dwell.firmware.driver.registers import REGISTERS
-from dwell.firmware.package.plan import DMA_LENGTH_BITS, ShellPlan
+from dwell.firmware.package.plan import DMA_LENGTH_BITS, WEIGHTS, ShellPlan
 
 SHELL_VLNV = "dwell:firmware:dwell_shell:1.0"
+WEIGHTS_VLNV = "dwell:firmware:dwell_weights:1.0"
 SHELL_RANGE = 0x1000
 DMA_RANGE = 0x10000
 _REALIGNED_BITS = 512
@@ -29,9 +30,22 @@ def hwh(plan: ShellPlan, system: System) -> str:
     _dma(modules, "frames_dma", send=plan.source_bits, receive=plan.decision_bits)
     _dma(modules, "events_dma", send=0, receive=128)
     _shell(modules, plan)
-    _processing_system(modules, system)
+    if plan.weights_bits:
+        _weights(modules, plan)
+    _processing_system(modules, system, regions(plan))
     Xml.indent(root, space=" ")
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + Xml.tostring(root, encoding="unicode") + "\n"
+
+
+def regions(plan: ShellPlan) -> list[tuple[str, str, int]]:
+    """(block, interface, bytes) of every address region."""
+    weights = [(WEIGHTS, "s_axil", max(SHELL_RANGE, 1 << plan.weights_bits))] if plan.weights_bits else []
+    return [
+        ("frames_dma", "S_AXI_LITE", DMA_RANGE),
+        ("events_dma", "S_AXI_LITE", DMA_RANGE),
+        ("trigger", "s_axil", SHELL_RANGE),
+        *weights,
+    ]
 
 
 def dma_parameters(send_bits: int, receive_bits: int) -> dict[str, object]:
@@ -93,7 +107,18 @@ def _shell(modules: Xml.Element, plan: ShellPlan) -> None:
     _port(module, "s_axil", "SLAVE")
 
 
-def _processing_system(modules: Xml.Element, system: System) -> None:
+def _weights(modules: Xml.Element, plan: ShellPlan) -> None:
+    module = _module(modules, WEIGHTS, "dwell_weights", WEIGHTS_VLNV, "PERIPHERAL")
+    blocks = Xml.SubElement(module, "ADDRESSBLOCKS")
+    Xml.SubElement(
+        blocks, "ADDRESSBLOCK", ACCESS="read-write", INTERFACE="s_axil", NAME="Reg",
+        RANGE=str(max(SHELL_RANGE, 1 << plan.weights_bits)), USAGE="register",
+    )  # fmt: skip
+    _parameters(module, {"ADDR_BITS": plan.weights_bits})
+    _port(module, "s_axil", "SLAVE")
+
+
+def _processing_system(modules: Xml.Element, system: System, regions: Sequence[tuple[str, str, int]]) -> None:
     kind = system.processing_system
     module = _module(modules, "processing_system7_0", kind, f"xilinx.com:ip:{kind}:5.5", "PERIPHERAL")
     values: dict[str, object] = {}
@@ -105,11 +130,7 @@ def _processing_system(modules: Xml.Element, system: System) -> None:
     _parameters(module, values)
     _port(module, "M_AXI_GP0", "MASTER")
     memory = Xml.SubElement(module, "MEMORYMAP")
-    for name, port, size in (
-        ("frames_dma", "S_AXI_LITE", DMA_RANGE),
-        ("events_dma", "S_AXI_LITE", DMA_RANGE),
-        ("trigger", "s_axil", SHELL_RANGE),
-    ):
+    for name, port, size in regions:
         base = system.addresses[name]
         Xml.SubElement(
             memory, "MEMRANGE", ADDRESSBLOCK="Reg", BASENAME="C_BASEADDR", BASEVALUE=f"{base:#010x}",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dwell.errors import ConfigError
 from dwell.hls.design import Design, StreamPort
 
 VERSION = (2, 0)
 """Of the register map; a driver refuses another first number."""
+
+WEIGHTS = "weights"
+"""The name of the block and the address region where weights are written."""
 
 EVENT_LOG2 = 9
 EVENT_BATCH = 256
@@ -66,9 +69,8 @@ class ShellPlan:
 
 def plan_shell(design: Design) -> ShellPlan:
     """The shell's parameters. Raises `ConfigError` for a design that this shell cannot carry."""
-    if design.weights is not None:
-        raise _refuse(design, "its weights are written over AXI4-Lite", "convert it without --reload")
-    return _plan_pixels(design) if design.max_width else _plan_frames(design)
+    plan = _plan_pixels(design) if design.max_width else _plan_frames(design)
+    return replace(plan, weights_bits=int(design.weights["address_bits"])) if design.weights else plan
 
 
 def beats(port: StreamPort) -> int:

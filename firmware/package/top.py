@@ -11,6 +11,7 @@ _AXIL = (
     ("input", 12, "araddr"), ("input", 1, "arvalid"), ("output", 1, "arready"),
     ("output", 32, "rdata"), ("output", 2, "rresp"), ("output", 1, "rvalid"), ("input", 1, "rready"),
 )  # fmt: skip
+_PROTECTION = (("input", 3, "awprot"), ("input", 3, "arprot"))
 _CLOCK = (
     '(* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 aclk CLK", X_INTERFACE_PARAMETER = '
     '"ASSOCIATED_BUSIF s_axil:s_axis:m_axis:m_axis_events, ASSOCIATED_RESET aresetn" *)'
@@ -35,16 +36,30 @@ def ports(plan: ShellPlan) -> list[tuple[str, int, str]]:
         ("input", 1, "m_axis_events_tready"),
         ("output", 1, "m_axis_events_tlast"),
         ("output", 1, "trigger_pulse"),
+        *((way, bits, f"s_axil_weights_{name}") for way, bits, name in weights_ports(plan)),
     ]
+
+
+def weights_ports(plan: ShellPlan) -> list[tuple[str, int, str]]:
+    """(direction, bits, name) of the network's port for its weights; none where they are fixed."""
+    if not plan.weights_bits:
+        return []
+    sized = [(way, plan.weights_bits if name.endswith("addr") else bits, name) for way, bits, name in _AXIL]
+    return [*sized, *_PROTECTION]
 
 
 def top_module(plan: ShellPlan, digest: str) -> str:
     """The text of the top module, `digest` (hexadecimal) in its BUILD_DIGEST."""
     outside = ports(plan)
-    declared = [f"    {way:<6} wire {_range(bits)}{name}" for way, bits, name in outside]
+    declared = [f"    {_attribute(name)}{way:<6} wire {_range(bits)}{name}" for way, bits, name in outside]
     wires = [f"    wire {_range(bits)}net_{name};" for _, bits, name in _network_ports(plan)]
-    shell = [*(name for _, _, name in outside), *(f"net_{name}" for _, _, name in _network_ports(plan))]
-    network = [name for _, _, name in _network_ports(plan)]
+    weights = [f"s_axil_weights_{name}" for _, _, name in weights_ports(plan)]
+    shell = [
+        *(name for _, _, name in outside if name not in weights),
+        *(f"net_{name}" for _, _, name in _network_ports(plan)),
+    ]
+    network = [(name, f"net_{name}") for _, _, name in _network_ports(plan)]
+    network += [(name.replace("s_axil_weights", "s_axil"), name) for name in weights]
     return "\n".join(
         [
             f"// {plan.top}: the firmware shell round the network {plan.network}. Generated; do not edit.",
@@ -69,7 +84,7 @@ def top_module(plan: ShellPlan, digest: str) -> str:
             "",
             f"    {plan.network} u_network (",
             "        .aclk(aclk), .aresetn(net_aresetn),",
-            ",\n".join(f"        .{name}(net_{name})" for name in network),
+            ",\n".join(f"        .{name}({wire})" for name, wire in network),
             "    );",
             "",
             "endmodule",
@@ -78,6 +93,11 @@ def top_module(plan: ShellPlan, digest: str) -> str:
             "",
         ]
     )
+
+
+def _attribute(name: str) -> str:
+    # In a block design the weights' interface is that of the block `weights`; here it is plain wires.
+    return '(* X_INTERFACE_IGNORE = "true" *) ' if name.startswith("s_axil_weights") else ""
 
 
 def _network_ports(plan: ShellPlan) -> list[tuple[str, int, str]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dwell.firmware.boards import Board, System
-from dwell.firmware.package.hwh import DMA_RANGE, SHELL_RANGE, dma_parameters
-from dwell.firmware.package.plan import ShellPlan
+from dwell.firmware.package.hwh import dma_parameters, regions
+from dwell.firmware.package.plan import WEIGHTS, ShellPlan
+from dwell.firmware.package.top import weights_ports
 
 _HEAD = """\
 # Vivado project of overlay {top}, board {board}: `vivado -mode batch -source build.tcl`.
@@ -36,7 +37,7 @@ connect_bd_intf_net [get_bd_intf_pins trigger/m_axis_events] [get_bd_intf_pins e
 set zero [create_bd_cell -type ip -vlnv xilinx.com:ip:xlconstant:1.1 zero]
 set_property CONFIG.CONST_VAL 0 $zero
 catch {{ connect_bd_net [get_bd_pins zero/dout] [get_bd_pins trigger/s_axis_tuser] }}
-foreach slave {{trigger/s_axil frames_dma/S_AXI_LITE events_dma/S_AXI_LITE}} {{
+{weights}foreach slave {{{slaves}}} {{
   apply_bd_automation -rule xilinx.com:bd_rule:axi4 \\
     -config {{Master "/processing_system7_0/M_AXI_GP0" Clk "Auto"}} [get_bd_intf_pins $slave]
 }}
@@ -77,13 +78,19 @@ def build_tcl(plan: ShellPlan, board: Board, system: System, name: str, sources:
     addresses = "\n".join(
         f"set_property -dict [list offset {system.addresses[cell]:#010x} range {size // 1024}K] "
         f"[get_bd_addr_segs processing_system7_0/Data/SEG_{cell}_*]"
-        for cell, size in (("frames_dma", DMA_RANGE), ("events_dma", DMA_RANGE), ("trigger", SHELL_RANGE))
+        for cell, _, size in regions(plan)
     )
     head = _HEAD.format(
         top=plan.top, board=board.name, name=name, part=board.part, board_part=system.vivado_board_part
     )
     body = _SYSTEM.format(
-        top=plan.top, name=name, clock=f"{board.clock.default_mhz:g}", dmas=dmas, addresses=addresses
+        top=plan.top,
+        name=name,
+        clock=f"{board.clock.default_mhz:g}",
+        dmas=dmas,
+        addresses=addresses,
+        weights=_weights(plan),
+        slaves=" ".join(f"{cell}/{port}" for cell, port, _ in regions(plan)),
     )
     return head + files + "add_files -fileset constrs_1 -norecurse $here/pins.xdc\n" + body
 
@@ -93,6 +100,20 @@ def pins_xdc(system: System) -> str:
     return "".join(
         f"set_property -dict {{PACKAGE_PIN {pin} IOSTANDARD {system.io_standard}}} [get_ports {port}]\n"
         for port, pin in system.pins.items()
+    )
+
+
+def _weights(plan: ShellPlan) -> str:
+    """The block through which weights are written, wired to the top pin by pin."""
+    if not plan.weights_bits:
+        return ""
+    names = " ".join(name for _, _, name in weights_ports(plan))
+    return (
+        f"create_bd_cell -type module -reference dwell_weights {WEIGHTS}\n"
+        f"set_property CONFIG.ADDR_BITS {plan.weights_bits} [get_bd_cells {WEIGHTS}]\n"
+        f"foreach name {{{names}}} {{\n"
+        f"  connect_bd_net [get_bd_pins {WEIGHTS}/weights_$name] [get_bd_pins trigger/s_axil_weights_$name]\n"
+        "}\n"
     )
 
 

@@ -104,6 +104,23 @@ def test_an_unknown_board(design: Design, tmp_path: Path) -> None:
     assert not (tmp_path / "o").exists()
 
 
+def test_a_board_without_an_address_for_the_weights(
+    design: Design, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dwell.firmware import boards
+    from dwell.firmware.package import build
+
+    board = boards.pynq_z2()
+    assert board.system is not None
+    addresses = {name: at for name, at in board.system.addresses.items() if name != "weights"}
+    system = board.system.model_copy(update={"addresses": addresses})
+    poor = board.model_copy(update={"system": system})
+    monkeypatch.setattr(build, "load_plugin", lambda *args, **options: lambda: poor)
+    package_design(design, "poor", tmp_path / "o")
+    with pytest.raises(ConfigError, match="board 'poor' has no address for 'weights'"):
+        package_design(replace(design, weights={"address_bits": 9}), "poor", tmp_path / "o")
+
+
 def test_a_folder_that_holds_something_else(design: Design, overlay: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ConfigError, match="is no overlay"):
@@ -145,8 +162,6 @@ def test_frame_designs_the_shell_cannot_carry(design: Design) -> None:
         plan_shell(replace(fixed, input=replace(fixed.input, shape=(129,), elements=129, tdata_bits=1032)))
     with pytest.raises(ConfigError, match="a frame of 262144 beats of 8 bits finds no room"):
         plan_shell(replace(fixed, input=replace(fixed.input, shape=(512, 512, 1), elements=1)))
-    with pytest.raises(ConfigError, match="written over AXI4-Lite"):
-        plan_shell(replace(fixed, weights={}))
 
 
 def test_the_tap_holds_two_frames_where_memory_allows(design: Design) -> None:

@@ -38,9 +38,15 @@ def folded_beats(folder: Path) -> Design:
     return vector_design(folder, classes=60, options=RtlOptions(style="folded", reuse=6))
 
 
+def reloadable(folder: Path) -> Design:
+    """A decision of five classes; its weights can be written."""
+    return vector_design(folder, options=RtlOptions(style="folded", reuse=7, reload=True))
+
+
 CASES = {
     "vector": Case(vector_design, 32, 64, (1, 1), 1, (1, 1)),
     "beats": Case(folded_beats, 32, 512, (1, 2), 2, (1, 1)),
+    "weights": Case(reloadable, 32, 64, (1, 1), 1, (1, 1)),
     "map": Case(map_design, 16, 64, (108, 20), 1, (4, 5)),
 }
 
@@ -57,7 +63,8 @@ def test_the_description(packed: Any) -> None:
     case, design, overlay = packed
     said = json.loads((overlay / "overlay.json").read_text())
     assert said["format"] == "dwell-overlay-2"
-    assert (said["kind"], said["weights"]) == ("frames", None)
+    assert said["kind"] == "frames"
+    assert said["weights"] == ({**design.weights, "region": "weights"} if design.weights else None)
     assert not {"pixel", "score", "decision_bits", "window", "max_line"} & set(said)
     for side, port in (("input", design.input), ("output", design.output)):
         tensor = said[side]
@@ -88,6 +95,35 @@ def test_the_dma_is_as_wide_as_the_top(packed: Any) -> None:
         assert f".{name}({value})" in top
     tcl = (overlay / "vivado" / "build.tcl").read_text()
     assert re.search(rf"c_m_axis_mm2s_tdata_width {case.source_bits}\b", tcl)
+
+
+def test_weights_have_a_block_and_a_region(packed: Any) -> None:
+    _, design, overlay = packed
+    root = Xml.parse(next(overlay.glob("*.hwh"))).getroot()
+    blocks = {m.get("INSTANCE"): m.get("VLNV") for m in root.iter("MODULE")}
+    ranges = {r.get("INSTANCE"): r for r in root.iter("MEMRANGE")}
+    top = (overlay / "rtl" / f"{design.name}_overlay.v").read_text()
+    tcl = (overlay / "vivado" / "build.tcl").read_text()
+    for left, right in ("{}", "[]"):
+        assert tcl.count(left) == tcl.count(right)
+    if not design.weights:
+        assert "weights" not in blocks and "weights" not in ranges
+        assert "s_axil_weights" not in top and "dwell_weights weights" not in tcl
+        return
+    assert blocks["weights"] == "dwell:firmware:dwell_weights:1.0"
+    region = ranges["weights"]
+    assert int(region.get("BASEVALUE") or "", 16) == 0x44000000
+    size = int(region.get("HIGHVALUE") or "", 16) - 0x44000000 + 1
+    bits = design.weights["address_bits"]
+    assert size == max(0x1000, 1 << bits)
+    assert f"[{bits - 1}:0] s_axil_weights_awaddr" in top
+    assert ".s_axil_wdata(s_axil_weights_wdata)" in top
+    assert "-reference dwell_weights weights" in tcl
+    assert "frames_dma/S_AXI_LITE events_dma/S_AXI_LITE trigger/s_axil weights/s_axil" in tcl
+    # What the block has on its plain side is what the top takes.
+    block = (overlay / "rtl" / "dwell_weights.v").read_text()
+    names = set(re.findall(r"\bs_axil_weights_(\w+)\b", top.partition(");")[0]))
+    assert names == set(re.findall(r"wire .*\bweights_(\w+)", block.partition(");")[0]))
 
 
 def test_self_test_vectors_are_golden(packed: Any) -> None:
