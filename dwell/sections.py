@@ -36,9 +36,8 @@ _RTL = (
     "pixels_per_clock",
     "reuse",
     "multiplier",
-    "reload",
 )
-#: The keys of [convert] that one back end alone knows.
+#: The keys of [convert] that one back end alone knows. `reload` is of both.
 KEYS_OF_BACKENDS = dict.fromkeys(_RTL, "rtl") | dict.fromkeys(("target_fps", "folding"), "finn")
 
 
@@ -60,7 +59,9 @@ class ConvertSection(Section):
         )
     )
     multiplier: Literal["auto", "dsp", "lut"] = "auto"
-    reload: bool = pydantic.Field(default=False, description="folded weights writable over AXI4-Lite")
+    reload: bool = pydantic.Field(
+        default=False, description="folded weights, or FINN's, writable over AXI4-Lite"
+    )
     target_fps: int | None = pydantic.Field(
         default=None, ge=1, description="frames a second decide the folds"
     )

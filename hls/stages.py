@@ -24,6 +24,7 @@ def _finn_params(project: Project) -> dict[str, Any]:
         "clock_mhz": chosen.clock_mhz,
         "target_fps": chosen.target_fps,
         "folding": None if chosen.folding is None else read_folding(project.root / chosen.folding),
+        "reload": chosen.reload,
         "board": project.board.name,
     }
 

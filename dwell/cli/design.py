@@ -128,7 +128,7 @@ def convert_command(
         Multiplier, typer.Option(help="What folded layers multiply with.")
     ] = Multiplier.AUTO,
     reload: Annotated[
-        bool, typer.Option("--reload", help="Make folded weights writable over AXI4-Lite.")
+        bool, typer.Option("--reload", help="Make folded weights, or FINN's, writable over AXI4-Lite.")
     ] = False,
     target_fps: Annotated[
         int | None, typer.Option(min=1, help="Back end finn: frames a second that decide its folds.")
