@@ -33,12 +33,23 @@ def dense(sizes: Sequence[int], seed: int = 3) -> torch.nn.Sequential:
     return torch.nn.Sequential(*layers)
 
 
-def export(network: torch.nn.Sequential, path: Path) -> Path:
+def shuffled(network: torch.nn.Sequential, seed: int) -> torch.nn.Sequential:
+    """The network with other weights, whose scales are the same."""
+    torch.manual_seed(seed)
+    for layer in network:
+        if isinstance(layer, qnn.QuantLinear):
+            with torch.no_grad():
+                weight = layer.weight.reshape(-1)
+                layer.weight.copy_(weight[torch.randperm(len(weight))].reshape(layer.weight.shape))
+    return network
+
+
+def export(network: torch.nn.Sequential, path: Path, *, frames: int = 5) -> Path:
     """Ranges of activations from a few frames, and out as QONNX."""
     inputs = next(layer.in_features for layer in network if isinstance(layer, qnn.QuantLinear))
     torch.manual_seed(5)
     network.train()
-    for _ in range(5):
+    for _ in range(frames):
         network(torch.rand(8, inputs) * 2 - 1)
     network.eval()
     export_qonnx(network, torch.zeros(1, inputs), export_path=str(path))
