@@ -42,7 +42,7 @@ def test_a_build_climbs_every_rung(name: str, tmp_path: Path) -> None:
     ]
     if (
         name == "vacancy-finn"
-    ):  # a design for frames of the data's size: small ones, and little to learn from them
+    ):  # its design is for frames of the data's size; from small ones little is learnt
         fewer += ["--set", "model.sets.frame_px=24", "--set", "accept.max_metric_drop=1.0"]
     rungs = {}
     for until in ("evaluate", "emulate", "simulate_core", "simulate_bench"):
