@@ -25,6 +25,9 @@ OPENING_LIMIT_S = 900.0
 
 _MARGIN_S = 20.0
 _CLOSING_S = 5.0
+_WRITE_S = 0.01
+"""For a word of weights; a simulated board of a large network takes a millisecond."""
+
 _TAIL_BYTES = 2000
 _READ_BYTES = 1 << 16
 
@@ -116,6 +119,20 @@ class BoardClient:
     def start_frame(self) -> None:
         """Break off the present frame: the next row is the first of a new one."""
         self._ask("start_frame")
+
+    def free_bank(self) -> int:
+        """The bank of weights that `write_weights` writes, where a design has two."""
+        return int(self._ask("free_bank")[0])
+
+    def write_weights(self, writes: Sequence[tuple[int, int]]) -> None:
+        """Write the free bank: (byte address, word) as `dwell.hls.reload.plan_writes` gives them."""
+        pairs = np.array(writes, dtype=np.uint32).reshape(-1, 2)
+        limit_s = self._limit_s + len(pairs) * _WRITE_S
+        self._ask("write_weights", limit_s=limit_s, writes=pairs)
+
+    def swap_weights(self) -> int:
+        """The frames that begin from now on use the other bank; its number."""
+        return int(self._ask("swap_weights")[0])
 
     def events(self) -> Array:
         """Events not returned yet."""

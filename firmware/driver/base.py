@@ -14,6 +14,7 @@ from .channel import Channel
 from .errors import BoardError, BoardTimeoutError, TransferError
 from .records import EVENT, Batch, read_batch
 from .trigger import DwellTrigger
+from .weights import DwellWeights, Weights
 
 _NEVER = 0x7FFFFFFF
 
@@ -63,6 +64,10 @@ class Board:
         self._most_bytes = (1 << bits) - 1
         self._batch = allocate((self.geometry["event_batch"],), dtype=EVENT, target=overlay.device)
         self._buffers: dict[str, Any] = {}
+        self._weights: Weights | None = None
+        if described["weights"]:
+            port = DwellWeights(dict(overlay.ip_dict[described["weights"]["region"]], device=overlay.device))
+            self._weights = Weights(port, described["weights"])
         self._control = 0
         self._held: list[np.ndarray] = []
 
@@ -102,7 +107,11 @@ class Board:
         self._write_control(regs.CONTROL_ENABLE | pulse | flags)
 
     def reset(self) -> None:
-        """Bring firmware and DMA engines to rest, whatever they were doing. Settings and counters stay."""
+        """Bring firmware and DMA engines to rest, whatever they were doing.
+
+        Settings, weights and their bank, and counters stay.
+        """
+        bank = self._weights.selected if self._weights else 0
         self._write_control(0)
         self._send.reset()
         self._decisions.restart()
@@ -111,10 +120,31 @@ class Board:
         self._begin_frame()
         self._held = []
         self._arm_events()
+        if bank and self._weights:
+            self._weights.select(bank)  # the network was reset too; by now it is out of it
 
     def clear(self) -> None:
         """Zero the counters and start frame numbers from 0."""
         self.trigger.command(regs.COMMAND_CLEAR)
+
+    # ---- weights, where the design has them in two banks
+
+    def free_bank(self) -> int:
+        """The bank that `write_weights` writes. Raises `BoardError` for a design with fixed weights."""
+        return 1 - self._banks().selected
+
+    def write_weights(self, writes: np.ndarray) -> None:
+        """Write the free bank: pairs (byte address, word), as `dwell.hls.reload.plan_writes` gives them.
+
+        Frames go on with the other bank meanwhile. Raises `BoardError` for addresses elsewhere.
+        """
+        self._banks().write(writes, self.timeout_s)
+
+    def swap_weights(self) -> int:
+        """The frames that begin from now on use the other bank, whose number is returned."""
+        banks = self._banks()
+        banks.select(1 - banks.selected)
+        return banks.selected
 
     # ---- what comes out
 
@@ -145,6 +175,11 @@ class Board:
         self._buffers.clear()
 
     # ---- inside
+
+    def _banks(self) -> Weights:
+        if self._weights is None:
+            raise BoardError("the weights of this design are fixed", "convert it with --reload")
+        return self._weights
 
     def _settings(self, given: Settings) -> tuple[dict[int, int], int]:
         """Registers and control bits for what the kinds differ in. Raises `BoardError`."""

@@ -93,7 +93,10 @@ def _answer(board: Any, what: str, options: dict[str, Any], arrays: dict[str, np
         return None, {"scores": found.scores, "mask": found.mask, "events": found.events}
     if what == "events":
         return None, {"events": board.events()}
-    if what in ("counters", "self_test"):
+    if what == "write_weights":
+        board.write_weights(arrays["writes"])
+        return None, {}
+    if what in ("counters", "self_test", "free_bank", "swap_weights"):
         return getattr(board, what)(), {}
     if what in ("clear", "reset", "start_frame", "close") and hasattr(board, what):
         getattr(board, what)()

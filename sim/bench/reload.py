@@ -24,6 +24,7 @@ MOST_CLOCKS = 200_000
 Write = tuple[int, int]
 
 _TRIES = 50
+_KEPT = ("Cast", "Table", "Softmax", "TopK", "Flatten", "Reshape", "Transpose", "Slice")
 _CLOCKS_A_WRITE = 6
 _FRAMES_BETWEEN = 4
 _NEVER = 1 << 62
@@ -130,7 +131,8 @@ def other_network(design: Design, bank: int, seed: int) -> tuple[QModel, list[Wr
     for attempt in range(_TRIES):
         rng = np.random.default_rng([seed, attempt])
         try:
-            other = _rebuilt(own, folded, arrays, rng)
+            # From half of the tries on, weights stay with their output, whose sums keep their limits then.
+            other = _rebuilt(own, folded, arrays, rng, within=attempt >= _TRIES // 2)
             return other, plan_writes(design, other, bank)
         except ConfigError:
             continue
@@ -138,25 +140,29 @@ def other_network(design: Design, bank: int, seed: int) -> tuple[QModel, list[Wr
 
 
 def _rebuilt(
-    own: QModel, folded: set[str], arrays: Mapping[type, tuple[str, ...]], rng: np.random.Generator
-) -> QModel:
+    own: QModel, folded: set[str], arrays: Mapping[type, tuple[str, ...]], rng: np.random.Generator,
+    *, within: bool,
+) -> QModel:  # fmt: skip
     build = Builder()
     for node in own.nodes:
         tensor = own.tensors[node.output]
         if isinstance(node, Input):
             build.append(node, tensor.type, tensor.shape)
             continue
-        # Sums get the types that the new weights need; what was chosen stays.
-        free = type(node).__name__ not in ("Cast", "Table", "Softmax", "TopK")
-        changed = _shuffled(node, arrays.get(type(node), ()), rng) if node.name in folded else node
+        # Sums get the types that the new weights need; what was chosen stays, and what only moves codes.
+        free = type(node).__name__ not in _KEPT
+        changed = _shuffled(node, arrays.get(type(node), ()), rng, within) if node.name in folded else node
         build.append(changed, None if free else tensor.type)
         build.scaled(node.output, tensor.scale, tensor.offset)
     return build.finish(own.name, own.output)
 
 
-def _shuffled(node: Node, arrays: tuple[str, ...], rng: np.random.Generator) -> Node:
+def _shuffled(node: Node, arrays: tuple[str, ...], rng: np.random.Generator, within: bool) -> Node:
     if not isinstance(node, Conv2D | Dense):
         return node
+    if within:
+        rows = rng.permuted(node.weight.reshape(-1, node.weight.shape[-1]), axis=0)
+        return replace(node, weight=rows.reshape(node.weight.shape))
     weight = rng.permutation(node.weight.reshape(-1)).reshape(node.weight.shape)
     bias = rng.permutation(node.bias) if "bias" in arrays else node.bias
     return replace(node, weight=weight, bias=bias)

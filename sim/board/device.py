@@ -17,7 +17,15 @@ from pynqmetadata.frontends import Metadata
 
 from dwell.errors import DeviceError
 from dwell.sim.board.bitstream import read_bitstream
-from dwell.sim.board.library import EVENTS_ENGINE, FRAMES_ENGINE, Logic, Streams, build_overlay
+from dwell.sim.board.library import (
+    EVENTS_ENGINE,
+    FRAMES_ENGINE,
+    SHELL_PORT,
+    WEIGHTS_PORT,
+    Logic,
+    Streams,
+    build_overlay,
+)
 from dwell.sim.board.memory import HostCopy, Memory
 from dwell.sim.board.processing_system import WORDS_AT_START, in_processing_system
 
@@ -27,6 +35,7 @@ _MEMORY_BASE = 0x1000_0000
 _MEMORY_BYTES = 128 << 20
 _STATUS_OFFSETS = (0x04, 0x34)
 _LENGTH_TO_STREAM = 0x28
+_WEIGHTS = "weights"
 _RESPONSES = {2: "SLVERR", 3: "DECERR", -1: "no answer"}
 
 
@@ -77,7 +86,7 @@ class SimulatedDevice(Device):
             if offset in _STATUS_OFFSETS:
                 logic.poll(engine, offset, POLL_CLOCKS)
             return logic.dma_read(engine, offset)
-        response, value = logic.read(offset)
+        response, value = logic.read(_port(name), offset)
         self._answered(response, "read", address)
         return value
 
@@ -90,7 +99,7 @@ class SimulatedDevice(Device):
         logic.run(ACCESS_CLOCKS)
         engine = self._engines.get(name)
         if engine is None:
-            self._answered(logic.write(offset, value), "write", address)
+            self._answered(logic.write(_port(name), offset, value), "write", address)
             return
         if offset == _LENGTH_TO_STREAM and engine == FRAMES_ENGINE:
             self._check_flushed(logic.dma_read(engine, 0x18), value)
@@ -117,7 +126,7 @@ class SimulatedDevice(Device):
         if response:
             raise DeviceError(
                 f"{_RESPONSES.get(response, response)}: {what} at {address:#010x}",
-                hint="there is no such register in the firmware",
+                hint="there is no such register in the firmware, or it cannot be written now",
             )
 
     def _check_flushed(self, address: int, count: int) -> None:
@@ -172,7 +181,7 @@ class SimulatedDevice(Device):
     def load(self, bit: Path, parser: Any) -> None:
         """Configure the board with a `.bit`, whose hand-off file `parser` has read."""
         content = read_bitstream(bit)
-        library = build_overlay(bit.parent / "rtl", content["top"])
+        library = build_overlay(bit.parent / "rtl", content["top"], weights=_WEIGHTS in parser.ip_dict)
         if self.logic is not None:
             self.logic.close()
         self.logic = Logic(library, self.memory.bytes, self.memory.base, _streams(parser), self.seed)
@@ -207,6 +216,10 @@ class SimulatedDevice(Device):
             "pulse_clocks": pulse_clocks,
             "memory_free": self.memory.free_bytes,
         }
+
+
+def _port(region: str) -> int:
+    return WEIGHTS_PORT if region == _WEIGHTS else SHELL_PORT
 
 
 def _streams(parser: Any) -> Streams:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from dwell.sim.verilated.build import build_library
 
 FRAMES_ENGINE, EVENTS_ENGINE = 0, 1
+SHELL_PORT, WEIGHTS_PORT = 0, 1
 FAULTS = {"none": 0, "frames": 1, "decisions": 2, "events": 3}
 """Planted faults: the stream or engine that never completes."""
 
@@ -28,8 +29,8 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "board_pulse_clocks": (_U64, [_POINTER]),
     "board_pauses": (None, [_POINTER, _U32, _U32, _U64]),
     "board_fault": (None, [_POINTER, _U32]),
-    "board_write": (_INT, [_POINTER, _U32, _U32]),
-    "board_read": (_INT, [_POINTER, _U32, ctypes.POINTER(_U32)]),
+    "board_write": (_INT, [_POINTER, _U32, _U32, _U32]),
+    "board_read": (_INT, [_POINTER, _U32, _U32, ctypes.POINTER(_U32)]),
     "board_dma_write": (None, [_POINTER, _U32, _U32, _U32]),
     "board_dma_read": (_U32, [_POINTER, _U32, _U32]),
     "board_poll": (None, [_POINTER, _U32, _U32, _U32]),
@@ -45,9 +46,16 @@ class Streams:
     length_bits: int
 
 
-def build_overlay(rtl: Path, top: str, *, progress: Callable[[str], None] | None = None) -> Path:
-    """The library of the overlay whose Verilog is in `rtl`; built once. Raises `ToolFailedError`."""
+def build_overlay(
+    rtl: Path, top: str, *, weights: bool = False, progress: Callable[[str], None] | None = None
+) -> Path:
+    """The library of the overlay whose Verilog is in `rtl`; built once. Raises `ToolFailedError`.
+
+    `weights` says that its top has a port for them.
+    """
     driver = resources.files("dwell.sim.board").joinpath("model.cpp").read_bytes()
+    if weights:
+        driver = b"#define DWELL_WEIGHTS\n" + driver
     return build_library(top, sorted(rtl.glob("*.v")), driver, progress=progress)
 
 
@@ -96,13 +104,13 @@ class Logic:
         """Plant one of `FAULTS`."""
         self._lib.board_fault(self._board, FAULTS[fault])
 
-    def write(self, offset: int, value: int) -> int:
-        """One AXI4-Lite write; its response, or -1."""
-        return int(self._lib.board_write(self._board, offset, value))
+    def write(self, port: int, offset: int, value: int) -> int:
+        """One AXI4-Lite write to `SHELL_PORT` or `WEIGHTS_PORT`; its response, or -1."""
+        return int(self._lib.board_write(self._board, port, offset, value))
 
-    def read(self, offset: int) -> tuple[int, int]:
+    def read(self, port: int, offset: int) -> tuple[int, int]:
         """One AXI4-Lite read; response (or -1) and value."""
-        response = self._lib.board_read(self._board, offset, ctypes.byref(self._word))
+        response = self._lib.board_read(self._board, port, offset, ctypes.byref(self._word))
         return int(response), int(self._word.value)
 
     def dma_write(self, engine: int, offset: int, value: int) -> None:

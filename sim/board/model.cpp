@@ -3,12 +3,14 @@
 // Loaded into Python as a shared library. Every call advances the clock as far as it needs; between calls
 // time stands still. The DMA engines answer like AXI DMA 7.1 in direct register mode (Xilinx PG021):
 // register map, halt and idle, the length field's width, interrupt and error bits, start latencies.
-// The design's class is always called Vdut, so that this file fits every design.
+// The design's class is always called Vdut, so that this file fits every design; DWELL_WEIGHTS is defined
+// for one whose weights can be written.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <type_traits>
 
 #include "Vdut.h"
 #include "verilated.h"
@@ -89,6 +91,39 @@ struct Channel {
     }
     bool busy() const { return active; }
 };
+
+// The pins of an AXI4-Lite slave.
+template <typename Address>
+struct Lite {
+    Address& awaddr;
+    CData& awvalid;
+    CData& awready;
+    IData& wdata;
+    CData& wstrb;
+    CData& wvalid;
+    CData& wready;
+    CData& bresp;
+    CData& bvalid;
+    CData& bready;
+    Address& araddr;
+    CData& arvalid;
+    CData& arready;
+    IData& rdata;
+    CData& rresp;
+    CData& rvalid;
+    CData& rready;
+
+    // A processor's bus is quiet; Verilator starts inputs at random like everything else.
+    void rest() { awvalid = wvalid = bready = arvalid = rready = 0; }
+};
+#define LITE(dut, port)                                                                                    \
+    Lite<std::remove_reference_t<decltype((dut).port##_awaddr)>> {                                         \
+        (dut).port##_awaddr, (dut).port##_awvalid, (dut).port##_awready, (dut).port##_wdata,               \
+            (dut).port##_wstrb, (dut).port##_wvalid, (dut).port##_wready, (dut).port##_bresp,              \
+            (dut).port##_bvalid, (dut).port##_bready, (dut).port##_araddr, (dut).port##_arvalid,           \
+            (dut).port##_arready, (dut).port##_rdata, (dut).port##_rresp, (dut).port##_rvalid,             \
+            (dut).port##_rready                                                                            \
+    }
 
 }  // namespace
 
@@ -189,9 +224,11 @@ struct Board {
     }
 
     void reset() {
-        // Verilator starts inputs at random like everything else; a processor's bus is quiet.
-        dut->s_axil_awvalid = dut->s_axil_wvalid = dut->s_axil_bready = 0;
-        dut->s_axil_arvalid = dut->s_axil_rready = 0;
+        LITE(*dut, s_axil).rest();
+#ifdef DWELL_WEIGHTS
+        LITE(*dut, s_axil_weights).rest();
+        dut->s_axil_weights_awprot = dut->s_axil_weights_arprot = 0;
+#endif
         dut->aresetn = 0;
         for (int i = 0; i < 16; ++i) tick();
         dut->aresetn = 1;
@@ -201,6 +238,52 @@ struct Board {
     Channel* channel(uint32_t engine, uint32_t offset) {
         Channel* found = engine == 0 ? (offset < 0x30 ? &send : &decisions) : offset < 0x30 ? nullptr : &events;
         return found && found->present ? found : nullptr;
+    }
+
+    // AXI4-Lite. Returns the response (0 OKAY, 2 SLVERR) or -1 if the slave never answers.
+    template <typename Address>
+    int write(Lite<Address> bus, uint32_t offset, uint32_t value) {
+        bus.awaddr = offset;
+        bus.wdata = value;
+        bus.wstrb = 0xF;
+        bus.awvalid = bus.wvalid = bus.bready = 1;
+        bool answered = false;
+        int response = -1;
+        for (int i = 0; i < kBusLimit && !answered; ++i) {
+            dut->aclk = 0;
+            dut->eval();
+            const bool address = bus.awvalid && bus.awready;
+            const bool data = bus.wvalid && bus.wready;
+            answered = bus.bvalid;
+            if (answered) response = bus.bresp;
+            tick();
+            if (address) bus.awvalid = 0;
+            if (data) bus.wvalid = 0;
+        }
+        bus.rest();
+        return response;
+    }
+
+    template <typename Address>
+    int read(Lite<Address> bus, uint32_t offset, uint32_t* value) {
+        bus.araddr = offset;
+        bus.arvalid = bus.rready = 1;
+        bool answered = false;
+        int response = -1;
+        for (int i = 0; i < kBusLimit && !answered; ++i) {
+            dut->aclk = 0;
+            dut->eval();
+            const bool address = bus.arvalid && bus.arready;
+            answered = bus.rvalid;
+            if (answered) {
+                response = bus.rresp;
+                *value = bus.rdata;
+            }
+            tick();
+            if (address) bus.arvalid = 0;
+        }
+        bus.rest();
+        return response;
     }
 };
 
@@ -250,52 +333,23 @@ void board_fault(Board* board, uint32_t kind) {
     board->events.stuck = kind == 3;
 }
 
-// AXI4-Lite. Returns the response (0 OKAY, 2 SLVERR) or -1 if the slave never answers.
-int board_write(Board* board, uint32_t offset, uint32_t value) {
-    auto& dut = *board->dut;
-    dut.s_axil_awaddr = offset;
-    dut.s_axil_wdata = value;
-    dut.s_axil_wstrb = 0xF;
-    dut.s_axil_awvalid = dut.s_axil_wvalid = 1;
-    dut.s_axil_bready = 1;
-    bool answered = false;
-    int response = -1;
-    for (int i = 0; i < kBusLimit && !answered; ++i) {
-        dut.aclk = 0;
-        dut.eval();
-        const bool address = dut.s_axil_awvalid && dut.s_axil_awready;
-        const bool data = dut.s_axil_wvalid && dut.s_axil_wready;
-        answered = dut.s_axil_bvalid;
-        if (answered) response = dut.s_axil_bresp;
-        board->tick();
-        if (address) dut.s_axil_awvalid = 0;
-        if (data) dut.s_axil_wvalid = 0;
-    }
-    dut.s_axil_awvalid = dut.s_axil_wvalid = dut.s_axil_bready = 0;
-    return response;
+// AXI4-Lite, port 0: the shell's registers, 1: the network's weights. The response, or -1.
+int board_write(Board* board, uint32_t port, uint32_t offset, uint32_t value) {
+    if (port == 0) return board->write(LITE(*board->dut, s_axil), offset, value);
+#ifdef DWELL_WEIGHTS
+    return board->write(LITE(*board->dut, s_axil_weights), offset, value);
+#else
+    return -1;
+#endif
 }
 
-int board_read(Board* board, uint32_t offset, uint32_t* value) {
-    auto& dut = *board->dut;
-    dut.s_axil_araddr = offset;
-    dut.s_axil_arvalid = 1;
-    dut.s_axil_rready = 1;
-    bool answered = false;
-    int response = -1;
-    for (int i = 0; i < kBusLimit && !answered; ++i) {
-        dut.aclk = 0;
-        dut.eval();
-        const bool address = dut.s_axil_arvalid && dut.s_axil_arready;
-        answered = dut.s_axil_rvalid;
-        if (answered) {
-            response = dut.s_axil_rresp;
-            *value = dut.s_axil_rdata;
-        }
-        board->tick();
-        if (address) dut.s_axil_arvalid = 0;
-    }
-    dut.s_axil_arvalid = dut.s_axil_rready = 0;
-    return response;
+int board_read(Board* board, uint32_t port, uint32_t offset, uint32_t* value) {
+    if (port == 0) return board->read(LITE(*board->dut, s_axil), offset, value);
+#ifdef DWELL_WEIGHTS
+    return board->read(LITE(*board->dut, s_axil_weights), offset, value);
+#else
+    return -1;
+#endif
 }
 
 // The registers of DMA engine 0 (frames) or 1 (events).

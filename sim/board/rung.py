@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from dwell.firmware.package.build import package_design
 from dwell.firmware.package.plan import plan_shell
 from dwell.hls.design import Design
 from dwell.plugins import load_plugin
+from dwell.sim.board.reload import Swap, plan_swaps
 from dwell.sim.board.rounds import DEAD_TIME, Kind, Round, kind_of
 from dwell.sim.dut import Dut, load_dut
 from dwell.sim.results import RungResult
@@ -84,42 +84,62 @@ def _wait_s(dut: Dut, frames: Sequence[Frame]) -> float:
     return max(_LEAST_WAIT_S, clocks / _SLOWEST_CLOCKS_S)
 
 
-@dataclass
-class _Totals:
-    """What has gone through so far, as the counters have to have it."""
+class _Run:
+    """Rounds on a board, compared one by one, and what went through, as the counters have to have it."""
 
-    frames: int = 0
-    beats: int = 0
-    decisions: int = 0
-    events: int = 0
+    def __init__(self, dut: Dut, kind: Kind, link: BoardClient) -> None:
+        self.dut, self.kind, self.link = dut, kind, link
+        self.frames = self.beats = self.decisions = self.events = 0
+        self.busy_s = 0.0
+
+    def play(self, rounds: Sequence[Round], progress: Callable[[int], None]) -> None:
+        """Send rounds. Raises `VerificationError` with the first mismatch."""
+        for round_ in rounds:
+            found = self.kind.send(self.link, round_)
+            self.busy_s += self.link.board_seconds
+            _compare(self.dut, self.kind, round_, found)
+            self.frames += len(round_.frames)
+            self.beats += sum(frame.codes.size for frame in round_.frames) // self.dut.input.elements
+            self.decisions += sum(self.dut.decisions(frame.codes.shape) for frame in round_.frames)
+            self.events += len(found.events)
+            progress(self.frames)
+
+    def swap(self, swaps: Sequence[Swap], progress: Callable[[int], None]) -> None:
+        """Send frames before and after each swap of weights. Raises `VerificationError`."""
+        for swap in swaps:
+            self.link.write_weights(swap.writes)
+            self.play(swap.before, progress)
+            self.link.swap_weights()
+            self.play(swap.after, progress)
 
 
 def _climb(
     dut: Dut, frames: Sequence[Frame], golden: Sequence[Codes], link: BoardClient, seed: int, stalls: bool,
     progress: Progress,
 ) -> RungResult:  # fmt: skip
-    kind, totals = kind_of(dut), _Totals()
+    kind = kind_of(dut)
     rounds = kind.rounds(frames, golden)
+    swaps = plan_swaps(dut, kind, frames, len(frames), seed)
+    run = _Run(dut, kind, link)
     link.clear()
-    before, started, busy = link.simulation()["clocks"], time.perf_counter(), 0.0
-    for round_ in rounds:
-        found = kind.send(link, round_)
-        busy += link.board_seconds
-        _compare(dut, kind, round_, found)
-        totals.frames += len(round_.frames)
-        totals.beats += sum(frame.codes.size for frame in round_.frames) // dut.input.elements
-        totals.decisions += sum(dut.decisions(frame.codes.shape) for frame in round_.frames)
-        totals.events += len(found.events)
-        progress(0.5 + 0.5 * totals.frames / len(frames), "simulated board")
-    clocks = link.simulation()["clocks"] - before
-    _check_counters(dut, link.counters(), totals)
+    before, started = link.simulation()["clocks"], time.perf_counter()
+
+    def say(sent: int) -> None:
+        progress(min(1.0, 0.5 + 0.5 * sent / len(frames)), "simulated board")
+
+    run.play(rounds, say)
+    clocks, beats = link.simulation()["clocks"] - before, run.beats
+    if not isinstance(swaps, str):
+        run.swap(swaps, say)
+    _check_counters(dut, link.counters(), run)
     return RungResult(
-        6, NAME, "board", totals.decisions, 0,
-        dut.latency_cycles, dut.ii_cycles, clocks, busy or time.perf_counter() - started,
+        6, NAME, "board", run.decisions, 0,
+        dut.latency_cycles, dut.ii_cycles, clocks, run.busy_s or time.perf_counter() - started,
         find_verilator().label,
         {
-            "kind": link.info["kind"], "frames": len(frames), "rounds": len(rounds), "events": totals.events,
-            "dead_time": DEAD_TIME, "clocks_a_beat": round(clocks / totals.beats, 4),
+            "kind": link.info["kind"], "frames": run.frames, "rounds": len(rounds), "events": run.events,
+            "dead_time": DEAD_TIME, "clocks_a_beat": round(clocks / beats, 4),
+            "swaps": swaps if isinstance(swaps, str) else {"swaps": len(swaps), "words": len(swaps[0].writes)},
             "stalls": stalls, "seed": seed,
             "latency_and_ii": "of design.json, measured on rungs 4 and 5",
             "build_digest": link.info["build_digest"],
@@ -166,11 +186,11 @@ def _frame(round_: Round, number: int) -> dict[str, object]:
     return {"frame": round_.first + number, "origin": round_.frames[number].origin if known else ""}
 
 
-def _check_counters(dut: Dut, counters: dict[str, int], totals: _Totals) -> None:
+def _check_counters(dut: Dut, counters: dict[str, int], run: _Run) -> None:
     wanted = {
-        "frames": totals.frames, "pixels": totals.beats, "pixels_decided": totals.beats, "pixels_dropped": 0,
-        "decisions": totals.decisions, "decisions_dropped": 0,
-        "triggers": totals.events, "events": totals.events, "events_dropped": 0,
+        "frames": run.frames, "pixels": run.beats, "pixels_decided": run.beats, "pixels_dropped": 0,
+        "decisions": run.decisions, "decisions_dropped": 0,
+        "triggers": run.events, "events": run.events, "events_dropped": 0,
     }  # fmt: skip
     wrong = {
         name: {"expected": value, "found": counters[name]}
