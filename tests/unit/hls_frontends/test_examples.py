@@ -40,9 +40,8 @@ def test_a_build_climbs_every_rung(name: str, tmp_path: Path) -> None:
         "--set",
         "quantize.epochs=1",
     ]
-    if (
-        name == "vacancy-finn"
-    ):  # its design is for frames of the data's size; from small ones little is learnt
+    if name == "vacancy-finn":
+        # its design is for frames of the data's size, and from small ones little is learnt
         fewer += ["--set", "model.sets.frame_px=24", "--set", "accept.max_metric_drop=1.0"]
     rungs = {}
     for until in ("evaluate", "emulate", "simulate_core", "simulate_bench"):
