@@ -87,10 +87,9 @@ def test_writes_that_cannot_be(design: Design, overlay: Path) -> None:
             board.write_weights(found[1])
 
 
-def test_fixed_weights_stay(board_python: Path, tmp_path: Path) -> None:
-    fixed = overlay_of(map_design(tmp_path / "design"), tmp_path / "overlay")
+def test_fixed_weights_stay(packaged: Path) -> None:
     with (
-        open_board("sim", fixed) as board,
+        open_board("sim", packaged) as board,
         pytest.raises(DeviceError, match="weights of this design are fixed"),
     ):
         board.free_bank()
