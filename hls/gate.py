@@ -16,8 +16,9 @@ import numpy.typing as npt
 from dwell.errors import ConfigError, VerificationError
 from dwell.hls.frontends.network import Arrays, QuantizedNetwork, load_reference
 from dwell.hls.frontends.reading import Reading
-from dwell.hls.qmodel import Codes, Input, QModel
+from dwell.hls.qmodel import Codes, Input, QModel, Recurrent, Tensor
 from dwell.hls.qmodel.kernels import evaluate
+from dwell.hls.qmodel.recurrence import INSIDE, first_state, step_codes
 
 _HINT = (
     "the integer graph is not the network: see the notes of the converter, and report the layer named here"
@@ -103,7 +104,7 @@ def compare_reference(model: QModel | Reading, network: QuantizedNetwork, arrays
             f"the reference has no {missing[0]!r}", hint="build again from the quantize stage on"
         )
     given = {key.removeprefix("codes/") for key in arrays if key.startswith("codes/")}
-    wanted = dict(graph.quantizers)
+    wanted = graph.watched
     if given != set(wanted):
         extra, lacking = sorted(given - set(wanted)), sorted(set(wanted) - given)
         raise VerificationError(
@@ -117,7 +118,7 @@ def compare_reference(model: QModel | Reading, network: QuantizedNetwork, arrays
         part = slice(start, start + step)
         expected = {}
         for name, tensor in wanted.items():
-            frac = graph.tensors[tensor].type.frac
+            frac = tensor.type.frac
             expected[name] = _aligned(name, arrays[f"codes/{name}"][part], network.frac(name, frac), frac)
         check = _Check(reading, graph.quantize(x[part]), expected, start)
         check.follow()
@@ -141,11 +142,11 @@ def compare_frames(reading: Reading, network: QuantizedNetwork, frames: npt.Arra
     if model.input not in dict(model.quantizers).values() or model.tensors[model.input].scale != 1.0:
         # The network does not quantize its input, or not by a power of two: both sides begin with codes.
         fed = model.to_real(model.input, quantized).astype(np.float32)
-    places = {name: network.place(name) for name, _ in model.quantizers}
+    places = {name: network.place(name) for name in model.watched}
     more = [] if ending is None else [place for place in (ending.place, ending.logits) if place]
     asked = list(dict.fromkeys([*places.values(), *more]))
     found = network.door.execute(network.path, fed, asked, reading.orders)
-    expected = {name: to_codes(model, tensor, found[places[name]]) for name, tensor in model.quantizers}
+    expected = {name: codes_of(tensor, found[places[name]]) for name, tensor in model.watched.items()}
     check = _Check(reading, quantized, expected)
     check.follow()
     if ending is not None and ending.place:
@@ -191,28 +192,56 @@ class _Check:
     def follow(self) -> None:
         """Node by node. Behind a quantizer the source's codes are used, so that each is judged by itself."""
         model = self.reading.model
+        self.output = self._graph(model, self.codes)[model.output]
+        self.windows = int(np.prod(self.output.shape[:-1]))
+        self.counts["output"] = self.output.size
+
+    def _graph(
+        self, model: QModel, codes: Codes, prefix: str = "", step: int | None = None
+    ) -> dict[str, Codes]:
+        """All tensors of the graph, or of a body at a step, whose tensors' names begin with `prefix` outside."""
         names: dict[str, list[str]] = {}
         for name, tensor in model.quantizers:
             names.setdefault(tensor, []).append(name)
         live: dict[str, Codes] = {}
         for node in model.nodes:
             if isinstance(node, Input):
-                live[node.output] = self.codes
+                live[node.output] = codes
+            elif isinstance(node, Recurrent):
+                live[node.output] = self._steps(node, model.tensors[node.inputs[0]], live[node.inputs[0]])
             else:
                 sources = [model.tensors[name] for name in node.inputs]
                 interval = model.intervals[node.inputs[0]]
                 given = [live[name] for name in node.inputs]
                 live[node.output] = evaluate(node, sources, model.tensors[node.output], interval, given)
             for name in names.get(node.output, []):
-                live[node.output] = self._quantizer(name, node.output, live)
-        self.output = live[model.output]
-        self.windows = int(np.prod(self.output.shape[:-1]))
-        self.counts["output"] = self.output.size
+                expected = self.expected[name]
+                if step is not None:  # a step of the source's, in the shape that the body gives it
+                    expected = expected[:, step].reshape(live[node.output].shape)
+                live[node.output] = self._quantizer(name, expected, node.output, live, prefix)
+        return live
 
-    def _quantizer(self, name: str, tensor: str, live: Mapping[str, Codes]) -> Codes:
-        got, expected = live[tensor], self.expected[name]
-        self.counts[name] = got.size
-        slack = self.reading.slack.get(tensor)
+    def _steps(self, node: Recurrent, source: Tensor, codes: Codes) -> Codes:
+        """A recurrence, each of its steps followed node by node."""
+        state, results = first_state(node, len(codes)), []
+        for step in range(codes.shape[1]):
+            taken = step_codes(node, source.type.frac, codes[:, step], state)
+            done = self._graph(node.body, taken, f"{node.name}{INSIDE}", step)[node.body.output]
+            results.append(done[:, : node.results])
+            state = done[:, node.results :]
+        return np.stack(results, axis=1) if node.sequence else results[-1]
+
+    def _quantizer(
+        self,
+        name: str,
+        expected: npt.NDArray[np.float64],
+        tensor: str,
+        live: Mapping[str, Codes],
+        prefix: str,
+    ) -> Codes:
+        got = live[tensor]
+        self.counts[name] = self.counts.get(name, 0) + got.size
+        slack = self.reading.slack.get(f"{prefix}{tensor}")
         if slack is None or got.shape != expected.shape:
             compare_codes(name, expected, got, self.first_frame)
             return got
@@ -299,10 +328,13 @@ def to_codes(model: QModel, tensor: str, values: npt.NDArray[np.generic]) -> npt
     Where the tensor has a scale apart from its type, float32 holds no code exactly: what is within its rounding of
     a code is that code.
     """
-    kind = model.tensors[tensor]
-    return _codes_of(
-        np.asarray(values, dtype=np.float64) - np.asarray(kind.offset), kind.scale, kind.type.frac
-    )
+    return codes_of(model.tensors[tensor], values)
+
+
+def codes_of(tensor: Tensor, values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+    """`to_codes` for a tensor that is not of the graph itself."""
+    real = np.asarray(values, dtype=np.float64) - np.asarray(tensor.offset)
+    return _codes_of(real, tensor.scale, tensor.type.frac)
 
 
 def _codes_of(values: npt.NDArray[np.generic], scale: object, frac: int) -> npt.NDArray[np.float64]:

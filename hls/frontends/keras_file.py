@@ -39,8 +39,7 @@ def read_keras(
             from dwell.hls.frontends.keras_net.reader import read_model
 
             found = read_model(model, name=path.stem, input_type=input_type, names=names)
-    known = {name for name, _ in found.model.quantizers}
-    unknown = sorted(place for place, name in (names or {}).items() if name not in known)
+    unknown = sorted(place for place, name in (names or {}).items() if name not in found.model.watched)
     if unknown:
         hint = "frontend.json names the quantizers of another network"
         raise ConfigError(f"{path.name} has no quantizer {unknown[0]!r}", hint=hint, place=str(path))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from dwell.hls.qmodel import interpret, store
 from dwell.hls.qmodel.geometry import Geometry, frame_geometry
-from dwell.hls.qmodel.nodes import Input, Node
+from dwell.hls.qmodel.nodes import Input, Node, Recurrent
 from dwell.hls.qmodel.ranges import Interval
 from dwell.hls.qmodel.types import Codes, Tensor
 from dwell.hls.qmodel.validate import validate_graph
@@ -50,6 +50,15 @@ class QModel:
         return MappingProxyType(
             validate_graph(self.nodes, self.tensors, self.input, self.output, self.quantizers)
         )
+
+    @property
+    def watched(self) -> Mapping[str, Tensor]:
+        """The tensor of each source quantizer by its name; inside a body, that of a step."""
+        found = {source: self.tensors[name] for source, name in self.quantizers}
+        for node in self.nodes:
+            if isinstance(node, Recurrent):
+                found |= node.body.watched
+        return found
 
     def value_range(self, tensor: str) -> tuple[Codes, Codes]:
         """Lowest and highest code per channel (C,) that `tensor` can hold."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwell.hls.frontends.keras_net import quantizers
+from dwell.hls.frontends.keras_net import lstm, quantizers
 from dwell.hls.frontends.keras_net.graph import Call, Graph, graph_of
 from dwell.hls.frontends.keras_net.layers import quantized
 from dwell.hls.frontends.keras_net.lowering import OFF_GRID
@@ -33,15 +33,17 @@ def execute_model(model: Any, frames: npt.ArrayLike, places: Sequence[str]) -> d
         steps = [place for place in places if _cell_place(graph, place)]
         wanted = {"": tensors[graph.output]}
         wanted |= {place: _tensor_at(graph, tensors, place) for place in places if place not in steps}
-        for cell in {graph.at(place)[0].place for place in steps}:
-            wanted[f"{cell}.iq"] = _tensor_at(graph, tensors, f"{cell}.iq")
+        for place in steps:
+            call, _ = graph.at(place)
+            if _into(call) not in wanted:
+                wanted[_into(call)] = _sequence_into(call, tensors)
         values = _keras_of(model).Model(entry, list(wanted.values())).predict(x, batch_size=_BATCH, verbose=0)
     each = values if isinstance(values, list | tuple) else [values]
     found = {name: np.asarray(v, dtype=np.float32) for name, v in zip(wanted, each, strict=True)}
     for place in steps:
         if place not in found:
             call, _ = graph.at(place)
-            found |= _through_time(call, found[f"{call.place}.iq"])
+            found |= _through_time(call, found[_into(call)])
     return {"": found[""]} | {place: found[place] for place in places}
 
 
@@ -86,7 +88,18 @@ def _tensor_at(graph: Graph, tensors: Mapping[int, Any], place: str) -> Any:
     layer, given = call.layer, [tensors[at] for at in call.inputs]
     if side != "iq":
         return layer.iq[int(side[2:])](given[int(side[2:])])
-    return _each_step(layer.cell.iq, given[0]) if hasattr(layer, "cell") else layer.iq(given[0])
+    return _sequence_into(call, tensors) if hasattr(layer, "cell") else layer.iq(given[0])
+
+
+def _into(call: Call) -> str:
+    """What the steps that enter a recurrent layer are called."""
+    return f"{call.place}<steps>"
+
+
+def _sequence_into(call: Call, tensors: Mapping[int, Any]) -> Any:
+    """The steps that enter a recurrent layer's cell, through HGQ2's quantizer where it has one."""
+    given, cell = tensors[call.inputs[0]], call.layer.cell
+    return _each_step(cell.iq, given) if getattr(cell, "enable_iq", False) else given
 
 
 def _each_step(quantizer: Any, sequence: Any) -> Any:
@@ -113,12 +126,30 @@ def _on_grid(graph: Graph) -> None:
             found = taken_apart(values, quantizer, str(layer.name))
             if found is not None and found.snapped:
                 setattr(layer, attribute, _constant(found.values.reshape(values.shape)))
+        if type(layer).__name__ == "QLSTM":
+            _cell_on_grid(layer.cell, str(layer.name))
+            continue
         for attribute in ("quantizer", "activation"):
             own = getattr(layer, attribute, None)
             if own is not None and quantizers.is_qkeras(own):
                 kind = quantizers.of_qkeras(own, str(layer.name))
                 if isinstance(kind, Function) and kind.noisy:
                     setattr(layer, attribute, _snapping(own, kind))
+
+
+def _cell_on_grid(cell: Any, place: str) -> None:
+    """The same for a cell: its weights, its states, its activations."""
+    for part in lstm.PARTS if cell.use_bias else lstm.PARTS[:2]:
+        found = lstm.cell_weights(cell, part, place)
+        if found is not None and found.snapped:
+            shape = np.asarray(getattr(cell, part)).shape
+            setattr(cell, lstm.quantizer_name(part), _constant(found.values.reshape(shape)))
+    for attribute in ("state_quantizer_internal", "activation", "recurrent_activation"):
+        own = getattr(cell, attribute, None)
+        if own is not None and quantizers.is_qkeras(own):
+            kind = quantizers.of_qkeras(own, place)
+            if isinstance(kind, Function) and kind.noisy:
+                setattr(cell, attribute, _snapping(own, kind))
 
 
 def _constant(values: npt.NDArray[np.float64]) -> Callable[[Any], Any]:
@@ -146,45 +177,62 @@ def _snapping(quantizer: Any, kind: Function) -> Callable[[Any], Any]:
 
 
 def _cell_place(graph: Graph, place: str) -> bool:
-    """Whether a place is one of a cell's quantizers at a step, as ``gru.3.sq``."""
+    """Whether a place is one of a cell's quantizers, as ``gru.sq``."""
     call, side = graph.at(place)
-    return hasattr(call.layer, "cell") and "." in side
+    return hasattr(call.layer, "cell") and side not in ("", "iq")
 
 
 def _through_time(call: Call, sequence: Floats) -> dict[str, Floats]:
-    """HGQ2's cell, one step after the other, its quantizers' results by place."""
-    import keras
-
+    """A cell, one step after the other; its quantizers' results (N, steps, units) by place."""
     layer, cell = call.layer, call.layer.cell
-    found: dict[str, Floats] = {}
-    state: Any = keras.ops.zeros((len(sequence), int(cell.units)))
-    order = range(sequence.shape[1])
-    for number, at in enumerate(reversed(order) if layer.go_backwards else order):
-        heard: dict[str, Any] = {}
-        with ExitStack() as stack:
-            for part in ("sq", "rhq", "paq", "praq"):
-                own = getattr(cell, f"_{part}", None)
-                if own is not None:
-                    stack.enter_context(_Listening(own, heard, part))
-            state, _ = cell(keras.ops.convert_to_tensor(sequence[:, at]), [state])
-        found |= {f"{call.place}.{number}.{part}": np.asarray(value) for part, value in heard.items()}
-    return found
+    heard: dict[str, list[Floats]] = {}
+    lstm = type(layer).__name__ == "QLSTM"
+    state: Any = [np.zeros((len(sequence), int(cell.units)), dtype=np.float32)] * (2 if lstm else 1)
+    rows = range(sequence.shape[1])
+    with ExitStack() as stack:
+        for quantizer in _lstm_quantizers(cell, heard) if lstm else _hgq_quantizers(cell, heard):
+            stack.enter_context(quantizer)
+        for at in reversed(rows) if layer.go_backwards else rows:
+            _, state = cell(sequence[:, at], state)
+    return {f"{call.place}.{part}": np.stack(steps, axis=1) for part, steps in heard.items()}
 
 
-class _Listening:
-    """A quantizer whose results are kept while it is used."""
+def _hgq_quantizers(cell: Any, heard: dict[str, list[Floats]]) -> list[Listening]:
+    parts = [part for part in ("sq", "rhq", "paq", "praq") if getattr(cell, f"_{part}", None) is not None]
+    return [Listening(getattr(cell, f"_{part}"), "call", heard, part) for part in parts]
 
-    def __init__(self, quantizer: Any, heard: dict[str, Any], part: str) -> None:
-        self._quantizer, self._heard, self._part = quantizer, heard, part
+
+def _lstm_quantizers(cell: Any, heard: dict[str, list[Floats]]) -> list[Listening]:
+    """In the order in which QKeras' cell asks them in a step."""
+    return [
+        Listening(cell, "state_quantizer_internal", heard, "ch"),
+        Listening(cell, "recurrent_activation", heard, "ifo"),
+        Listening(cell, "activation", heard, "ga"),
+    ]
+
+
+class Listening:
+    """A function at an object's attribute whose results are kept: in turn under `names`, letter by letter, or one."""
+
+    def __init__(self, owner: Any, attribute: str, heard: dict[str, list[Floats]], names: str) -> None:
+        self._owner, self._attribute, self._heard = owner, attribute, heard
+        self._names = [names] if attribute == "call" else list(names)
+        self._asked = 0
 
     def __enter__(self) -> None:
-        call = self._quantizer.call
+        self._function = getattr(self._owner, self._attribute)
 
         def kept(*given: Any, **keys: Any) -> Any:
-            self._heard[self._part] = call(*given, **keys)
-            return self._heard[self._part]
+            done = self._function(*given, **keys)
+            name = self._names[self._asked % len(self._names)]
+            self._asked += 1
+            self._heard.setdefault(name, []).append(np.asarray(done, dtype=np.float32))
+            return done
 
-        object.__setattr__(self._quantizer, "call", kept)
+        object.__setattr__(self._owner, self._attribute, kept)
 
     def __exit__(self, *_: object) -> None:
-        object.__delattr__(self._quantizer, "call")
+        if self._attribute == "call":  # a method of the class
+            object.__delattr__(self._owner, self._attribute)
+        else:
+            object.__setattr__(self._owner, self._attribute, self._function)

@@ -43,6 +43,12 @@ class Lowering:
         self._entry: str | None = None
         self._counts: dict[str, int] = {}
 
+    def inside(self) -> Lowering:
+        """For a graph inside this one: errors name the same layer, everything else is its own."""
+        other = Lowering(None, self._supported)
+        other.layer, other.kind, other.place = self.layer, self.kind, self.place
+        return other
+
     def refuse(self, reason: str, hint: str = "") -> NoReturn:
         raise UnsupportedLayerError(self.layer, self.kind, self._supported, reason=reason, hint=hint)
 

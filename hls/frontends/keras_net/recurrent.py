@@ -1,4 +1,4 @@
-"""HGQ2's GRU and simple RNN, unrolled through time; every other recurrent layer is refused with its reason."""
+"""HGQ2's GRU and simple RNN, QKeras' LSTM; every other recurrent layer is refused with its reason."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from dwell.hls.frontends.keras_net import quantizers
 from dwell.hls.frontends.keras_net.layers import activation
 from dwell.hls.frontends.keras_net.lowering import Lowering
+from dwell.hls.frontends.keras_net.lstm import lstm_cell
+from dwell.hls.frontends.keras_net.steps import Cell, rolled
 from dwell.hls.frontends.keras_net.values import Raw, Value
 from dwell.hls.frontends.keras_net.weights import Weights, taken_apart
 
-#: Steps through time beyond which an unrolled network is refused.
-MAX_STEPS = 64
 Sources = list[Value | Raw]
 
 
@@ -31,49 +31,48 @@ class _Part:
 
 
 def recurrent(low: Lowering, layer: Any, inputs: Sources) -> Value:
-    """One cell after the other, each with the state that the one before has left."""
-    cell = layer.cell
+    """One cell, and the state that goes from step to step."""
     _check(low, layer, inputs)
-    steps, features = low.shape(inputs[0])
-    source = inputs[0]
-    if cell.enable_iq:  # of all steps at once: they share their types
-        source = low.quantize(source, quantizers.of_hgq(cell.iq, (features,), layer.name), f"{low.place}.iq")
+    cell, source = layer.cell, inputs[0]
+    if type(layer).__name__ == "QLSTM":
+        read, states = lstm_cell(cell), 2
+    else:
+        read, states = (_gru_cell if type(layer).__name__ == "QGRU" else _simple_cell)(cell), 1
+        if cell.enable_iq:  # of all steps at once: they share their types
+            features = low.shape(inputs[0])[1:]
+            source = low.quantize(source, quantizers.of_hgq(cell.iq, features, layer.name), f"{low.place}.iq")
     value = low.plain(source, "a recurrent layer")
-    if steps > MAX_STEPS:
-        low.refuse(f"{steps} steps through time", f"at most {MAX_STEPS}, as each becomes hardware of its own")
-    gru = type(layer).__name__ == "QGRU"
-    state: Value | None = None
-    outputs: list[Value] = []
-    order = range(steps - 1, -1, -1) if layer.go_backwards else range(steps)
-    for number, at in enumerate(order):
-        taken = low.build.slice(low.fresh("step"), value.name, 0, at, at + 1)
-        x = Value(low.build.flatten(low.fresh("flat"), taken))
-        place = f"{low.place}.{number}"
-        state = _gru_step(low, cell, x, state, place) if gru else _simple_step(low, cell, x, state, place)
-        outputs.append(state)
-    if state is None:
-        low.refuse("no steps through time")
-    return _sequence(low, outputs) if layer.return_sequences else state
+    if layer.go_backwards:
+        value = _backwards(low, value)
+    return rolled(low, value, [int(cell.units)] * states, read, sequence=bool(layer.return_sequences))
+
+
+def _backwards(low: Lowering, value: Value) -> Value:
+    """The rows in the opposite order."""
+    steps, features = low.shape(value)
+    rows = [low.build.slice(low.fresh("step"), value.name, 0, at, at + 1) for at in reversed(range(steps))]
+    if steps == 1:
+        return value
+    joined = low.build.concat(low.fresh("concat"), rows)
+    return Value(low.build.reshape(low.fresh("shape"), joined, (steps, features)))
 
 
 def _check(low: Lowering, layer: Any, inputs: Sources) -> None:
-    if type(layer).__name__ not in ("QGRU", "QSimpleRNN") or not type(layer).__module__.startswith("hgq."):
-        low.refuse(
-            REASONS.get(type(layer).__name__, "recurrent layers come from HGQ2"), "use hgq.layers.QGRU"
-        )
+    kind, package = type(layer).__name__, type(layer).__module__.split(".")[0]
+    if (package, kind) not in (("hgq", "QGRU"), ("hgq", "QSimpleRNN"), ("qkeras", "QLSTM")):
+        low.refuse(REASONS.get(kind, "recurrent layers come from HGQ2 or QKeras"), "use hgq.layers.QGRU")
     if len(inputs) != 1:
         low.refuse("its first state is given", "let it start at zero")
     if layer.return_state or layer.stateful:
         low.refuse(
             "its state leaves the layer, or outlives a sample", "use return_state=False, stateful=False"
         )
-    if layer.cell.enable_oq:
+    if package == "hgq" and layer.cell.enable_oq:
         low.refuse("an output quantizer inside its cell", "use enable_oq=False")
 
 
 #: Why recurrent layers are refused by name.
 REASONS = {
-    "QLSTM": "QKeras' QLSTM computes other values in hls4ml than in Keras, and its state is not quantized",
     "QGRU": "QKeras' QGRU computes other values in hls4ml than in Keras, and its state is not quantized",
     "QSimpleRNN": "QKeras' QSimpleRNN does not quantize its state",
     "QBidirectional": "QKeras' recurrent layers do not quantize their state",
@@ -82,14 +81,6 @@ REASONS = {
     "SimpleRNN": "its state is not quantized",
     "Bidirectional": "its state is not quantized",
 }
-
-
-def _sequence(low: Lowering, outputs: list[Value]) -> Value:
-    """The states of all steps as a (steps, units) tensor."""
-    names = [v.name for v in outputs]
-    joined = low.build.concat(low.fresh("concat"), names) if len(names) > 1 else names[0]
-    units = low.shape(outputs[0])[-1]
-    return Value(low.build.reshape(low.fresh("shape"), joined, (len(names), units)))
 
 
 def _part(low: Lowering, kernel: Any, bias: Any, place: str) -> _Part:
@@ -115,37 +106,37 @@ def _quantize(low: Lowering, quantizer: Any, value: Value, place: str) -> Value:
     return low.entered(low.quantize(value, kind, place))
 
 
-def _zeros(low: Lowering, like: Value, units: int) -> Value:
-    """A state of zeros: a product with weights of zero."""
-    size = low.shape(like)[-1]
-    none = np.zeros((size, units), dtype=np.int64)
-    return Value(low.build.dense(low.fresh("zero"), like.name, none, 0, np.zeros(units, dtype=np.int64), 0))
-
-
 def _add(low: Lowering, first: Value, second: Value) -> Value:
     return Value(low.build.add(low.fresh("sum"), first.name, second.name))
 
 
-def _simple_step(low: Lowering, cell: Any, x: Value, state: Value | None, place: str) -> Value:
-    before = state or _zeros(low, x, int(cell.units))
-    if cell.enable_sq:
-        before = _quantize(low, cell.sq, before, f"{place}.sq")
-    own = _product(low, x, _part(low, cell.qkernel, cell.qbias if cell.use_bias else None, place))
-    past = _product(low, before, _part(low, cell.qrecurrent_kernel, None, place))
-    done = _quantize(low, cell.paq, _add(low, own, past), f"{place}.paq")
-    return _exact(low, activation(low, cell.activation, done, place))
+def _simple_cell(cell: Any) -> Cell:
+    """As `hgq.layers.rnn.simple_rnn.QSimpleRNNCell.call` has it."""
+
+    def read(low: Lowering, x: Value, states: list[Value]) -> tuple[Value, list[Value]]:
+        before = _quantize(low, cell.sq, states[0], f"{low.place}.sq") if cell.enable_sq else states[0]
+        own = _product(low, x, _part(low, cell.qkernel, cell.qbias if cell.use_bias else None, low.place))
+        past = _product(low, before, _part(low, cell.qrecurrent_kernel, None, low.place))
+        done = _quantize(low, cell.paq, _add(low, own, past), f"{low.place}.paq")
+        state = activation(low, cell.activation, done, low.place)
+        return state, [state]
+
+    return read
 
 
-def _exact(low: Lowering, value: Value) -> Value:
-    if value.steps:
-        low.refuse(f"{value.steps[0].text} of its state is not quantized", "use activation='linear'")
-    return value
-
-
-def _gru_step(low: Lowering, cell: Any, x: Value, state: Value | None, place: str) -> Value:
+def _gru_cell(cell: Any) -> Cell:
     """h = z h' + (1 - z) hh, as `hgq.layers.rnn.gru.QGRUCell.call` has it."""
-    units = int(cell.units)
-    past = _quantize(low, cell.sq, state or _zeros(low, x, units), f"{place}.sq")
+
+    def read(low: Lowering, x: Value, states: list[Value]) -> tuple[Value, list[Value]]:
+        state = _gru_step(low, cell, x, states[0])
+        return state, [state]
+
+    return read
+
+
+def _gru_step(low: Lowering, cell: Any, x: Value, state: Value) -> Value:
+    units, place = int(cell.units), low.place
+    past = _quantize(low, cell.sq, state, f"{place}.sq")
     biases: tuple[Any, Any] = (None, None)
     if cell.use_bias:
         given = np.asarray(cell.qbias)

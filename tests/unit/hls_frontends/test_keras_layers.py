@@ -166,7 +166,7 @@ def exact(folder: Path, make: Make, input_type: FixedPoint | None = None, **data
     network = network_from_file(path, input_type)
     reading = network.reading("net")
     counts = climb(reading, network)["detail"]["Keras predict"]["codes"]
-    assert len(counts) == len(reading.model.quantizers) + 1 and min(counts.values()) >= 256
+    assert len(counts) == len(reading.model.watched) + 1 and min(counts.values()) >= 256
     return reading.model
 
 

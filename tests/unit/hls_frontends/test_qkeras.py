@@ -21,6 +21,7 @@ QUICK = (
     "two quantizers",
     "auto_po2",
     "float scales",
+    "lstm",
     "bernoulli",
     "code",
 )
@@ -65,6 +66,13 @@ def test_scales_that_are_no_powers_of_two_become_tables(few: tuple[Path, Results
     assert any("taken on its grid" in note for note in few[1]["float scales"]["notes"])
 
 
+def test_an_lstm_is_one_body_watched_in_every_step(few: tuple[Path, Results]) -> None:
+    found = few[1]["lstm"]
+    assert "Recurrent" in found["kinds"]
+    parts = {name.rpartition(".")[2]: count for name, count in found["codes"].items() if "." in name}
+    assert set(parts) == set("hcifgoa") and set(parts.values()) == {256 * 5 * 4}
+
+
 def test_chance_and_code_are_refused(few: tuple[Path, Results]) -> None:
     assert "drawn at random" in few[1]["bernoulli"]["message"]
     assert "code inside the file" in few[1]["code"]["message"]
@@ -88,7 +96,9 @@ def test_all_kinds_of_layers_and_quantizers(everything: Results) -> None:
         "float weights": "its kernel is not quantized",
         "no grid": "quantized_ulaw",
         "code": "code inside the file",
-        "lstm": "QLSTM computes other values",
+        "lstm, float state": "its state is not quantized",
+        "lstm, float gates": "its activation hard_sigmoid is not quantized",
+        "lstm, float kernel": "its kernel is not quantized",
         "border mean": "fewer pixels",
         "float between": "reaches a dense layer without a quantizer",
     }

@@ -200,9 +200,15 @@ def one_row() -> Any:
     return chain((12, 2), first, act(), kl.MaxPooling1D(2), second, act(), kl.GlobalMaxPooling1D(), dense())
 
 
-def recurrent(kind: Any) -> Make:
+def recurrent(kind: Any, **keys: Any) -> Make:
     quantizers = dict.fromkeys(("kernel_quantizer", "recurrent_quantizer", "bias_quantizer"), bits())
-    return lambda: chain((5, 3), kind(4, **quantizers), dense())
+    return lambda: chain((5, 3), kind(4, **quantizers | keys), dense())
+
+
+def lstm(**keys: Any) -> Make:
+    """An LSTM with everything quantized."""
+    gates = {"activation": "quantized_tanh(6)", "recurrent_activation": "quantized_sigmoid(6)"}
+    return recurrent(q.QLSTM, **{"state_quantizer": bits(7, 1), **gates, **keys})
 
 
 EXACT: dict[str, Make] = {
@@ -256,6 +262,15 @@ EXACT: dict[str, Make] = {
     "float scales": float_scales,
     "moves": moves,
     "one row": one_row,
+    "lstm": lstm(),
+    "lstm, every step": lstm(return_sequences=True, implementation=2),
+    "lstm, other quantizers": lstm(
+        activation=bits(6, 0),
+        recurrent_activation="quantized_relu(5,0)",
+        kernel_quantizer=bits(4, 0, "auto_po2"),
+        use_bias=False,
+        go_backwards=True,
+    ),
 }
 REFUSED: dict[str, Make] = {
     "bernoulli": lambda: chain((8,), dense(5), act("bernoulli()"), dense()),
@@ -263,7 +278,9 @@ REFUSED: dict[str, Make] = {
     "float weights": lambda: chain((8,), kl.Dense(5), act(), dense()),
     "no grid": lambda: chain((8,), dense(5), act("quantized_ulaw(6)"), dense()),
     "code": lambda: chain((8,), dense(5), kl.Lambda(lambda x: x * 2), act(), dense()),
-    "lstm": recurrent(q.QLSTM),
+    "lstm, float state": lstm(state_quantizer=None),
+    "lstm, float gates": lstm(recurrent_activation="hard_sigmoid"),
+    "lstm, float kernel": lstm(kernel_quantizer=None),
     "border mean": lambda: chain((5, 5, 1), conv(2, 3), kl.AveragePooling2D(2, padding="same"), conv(2, 2)),
     "float between": lambda: chain((8,), dense(5), kl.Activation("tanh"), dense()),
 }
