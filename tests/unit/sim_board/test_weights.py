@@ -24,23 +24,23 @@ OPTIONS = RtlOptions(style="folded", reuse=7, reload=True)
 
 
 @pytest.fixture(scope="module")
-def design(tmp_path_factory: pytest.TempPathFactory) -> Design:
+def reloadable(tmp_path_factory: pytest.TempPathFactory) -> Design:
     return vector_design(tmp_path_factory.mktemp("weights") / "design", options=OPTIONS)
 
 
 @pytest.fixture(scope="module")
-def overlay(design: Design, board_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return overlay_of(design, tmp_path_factory.mktemp("weights") / "overlay")
+def overlay_of_it(reloadable: Design, board_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return overlay_of(reloadable, tmp_path_factory.mktemp("weights") / "overlay")
 
 
-def test_banks_are_written_and_swapped(design: Design, overlay: Path) -> None:
+def test_banks_are_written_and_swapped(reloadable: Design, overlay_of_it: Path) -> None:
     codes = np.random.default_rng(1).integers(-16, 16, (12, 6))
-    own = design.qmodel().run_codes(codes)
-    found = other_network(design, 1, 1)
+    own = reloadable.qmodel().run_codes(codes)
+    found = other_network(reloadable, 1, 1)
     assert found is not None
     other, writes = found[0].run_codes(codes), found[1]
     assert (own != other).any()
-    with open_board("sim", overlay) as board:
+    with open_board("sim", overlay_of_it) as board:
         assert board.self_test()["ok"]
         board.configure(0, select=3)
         assert board.free_bank() == 1
@@ -53,11 +53,11 @@ def test_banks_are_written_and_swapped(design: Design, overlay: Path) -> None:
         assert (board.process_frames(codes).scores == own).all()
 
 
-def test_a_reset_leaves_the_weights_that_are_in_use(design: Design, overlay: Path) -> None:
+def test_a_reset_leaves_the_weights_that_are_in_use(reloadable: Design, overlay_of_it: Path) -> None:
     codes = np.random.default_rng(2).integers(-16, 16, (3, 6))
-    found = other_network(design, 1, 2)
+    found = other_network(reloadable, 1, 2)
     assert found is not None
-    with open_board("sim", overlay, extra=("--timeout", "1")) as board:
+    with open_board("sim", overlay_of_it, extra=("--timeout", "1")) as board:
         board.configure(0)
         board.write_weights(found[1])
         board.swap_weights()
@@ -69,11 +69,11 @@ def test_a_reset_leaves_the_weights_that_are_in_use(design: Design, overlay: Pat
         assert (board.process_frames(codes).scores == found[0].run_codes(codes)).all()
 
 
-def test_writes_that_cannot_be(design: Design, overlay: Path) -> None:
-    found = other_network(design, 1, 1)
+def test_writes_that_cannot_be(reloadable: Design, overlay_of_it: Path) -> None:
+    found = other_network(reloadable, 1, 1)
     assert found is not None
     (address, word), *_ = found[1]
-    with open_board("sim", overlay) as board:
+    with open_board("sim", overlay_of_it) as board:
         for writes in (
             [(address - int((design.weights or {})["bank_offset"]), word)],
             [(0x14, 1)],
@@ -98,8 +98,8 @@ def test_fixed_weights_stay(packaged: Path) -> None:
 # ---- rung 6
 
 
-def test_rung_6_swaps_twice(design: Design, board_python: Path, tmp_path: Path) -> None:
-    args = {"design": str(design.path), "level": "board", "count": 300, "seed": 2, "stalls": True}
+def test_rung_6_swaps_twice(reloadable: Design, board_python: Path, tmp_path: Path) -> None:
+    args = {"design": str(reloadable.path), "level": "board", "count": 300, "seed": 2, "stalls": True}
     found = simulate({**args, "out": str(tmp_path)})
     assert found["mismatches"] == 0
     assert found["detail"]["swaps"] == {"swaps": 2, "words": 24}
