@@ -20,6 +20,8 @@ from dwell.hls.finn.golden import same_steps
 from dwell.hls.qmodel import Codes, Conv2D, Dense, Flatten, Node, QModel, Reshape, Table
 from dwell.hls.rtl.folded.memory import Memory, packed
 
+_SIZES = ("mw", "mh", "pe", "simd", "width", "low", "vectors")
+
 #: Frames that may be on the way to a layer whose words it has not begun: beyond them the input waits.
 FRAMES = 32
 #: Clocks to read a memory: with the register at a block RAM's output.
@@ -31,7 +33,7 @@ class Matrix:
     """A matrix unit: `mw` inputs, `mh` outputs, `pe` × `simd` weights of `width` bits a word, `vectors` a frame.
 
     `layer` is its name in FINN's graph, `node` that of the golden model's layer; `low` is the lowest weight that
-    its multipliers take.
+    its multipliers take. Of the outputs `flipped` FINN computes the negative: those whose quantizer falls.
     """
 
     layer: str
@@ -43,24 +45,32 @@ class Matrix:
     width: int
     low: int
     vectors: int
+    flipped: tuple[int, ...] = ()
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any], node: str) -> Matrix:
-        """Of an entry as `dwell.hls.finn.matrices` writes it."""
-        sizes = {key: int(body[key]) for key in ("mw", "mh", "pe", "simd", "width", "low", "vectors")}
-        return cls(str(body["layer"]), node, **sizes)
+        """Of an entry as `dwell.hls.finn.matrices` writes it, or `to_json`."""
+        sizes = {key: int(body[key]) for key in _SIZES}
+        return cls(str(body["layer"]), node, **sizes, flipped=tuple(body.get("flipped", ())))
 
     def to_json(self) -> dict[str, Any]:
         """As `design.json` has it: enough to make new words."""
-        names = ("layer", "node", "mw", "mh", "pe", "simd", "width", "low", "vectors")
-        return {name: getattr(self, name) for name in names}
+        sizes = {name: getattr(self, name) for name in _SIZES}
+        return {"layer": self.layer, "node": self.node, **sizes, "flipped": list(self.flipped)}
+
+    @property
+    def signs(self) -> Codes:
+        """1 or, of a flipped output, -1 for each output."""
+        signs = np.ones(self.mh, dtype=np.int64)
+        signs[list(self.flipped)] = -1
+        return signs
 
     def memory(self, model: QModel) -> Memory:
         """What the memory holds with the weights of `model`.
 
         Raises `ConfigError` for weights that the multipliers do not take.
         """
-        codes = _weights(model, self.node)
+        codes = _weights(model, self.node) * self.signs
         high = (1 << (self.width - 1)) - 1
         if int(codes.min()) < self.low or int(codes.max()) > high:
             raise ConfigError(
@@ -72,11 +82,21 @@ class Matrix:
         return Memory(self.node, "weight", self.pe * self.simd * self.width, self.words(codes), READS)
 
     def words(self, codes: Codes) -> tuple[int, ...]:
-        """Weights (`mw`, `mh`) as FINN streams them: for each group of `pe` outputs, `simd` inputs after another;
-        in a word the inputs of the first output lowest."""
+        """Weights (`mw`, `mh`), signs as FINN has them, as FINN streams them: for each group of `pe` outputs, `simd`
+        inputs after another; in a word the inputs of the first output lowest."""
         folded = codes.T.reshape(self.mh // self.pe, self.pe, self.mw // self.simd, self.simd)
         lines = folded.transpose(0, 2, 1, 3).reshape(-1, self.pe * self.simd)
         return tuple(packed([int(code) for code in line], self.width) for line in lines)
+
+    def codes(self, words: Sequence[int]) -> Codes:
+        """The weights (`mw`, `mh`) that `words` hold."""
+        mask, half = (1 << self.width) - 1, 1 << (self.width - 1)
+        lanes = [[word >> self.width * lane & mask for lane in range(self.pe * self.simd)] for word in words]
+        folded = np.array(lanes, dtype=np.int64).reshape(
+            self.mh // self.pe, self.mw // self.simd, self.pe, self.simd
+        )
+        codes: Codes = ((folded ^ half) - half).transpose(0, 2, 1, 3).reshape(self.mh, self.mw).T
+        return codes
 
 
 def _weights(model: QModel, name: str) -> Codes:
@@ -97,22 +117,26 @@ def match(model: QModel, entries: Sequence[Mapping[str, Any]], sources: Path) ->
     for entry in entries:
         lines = (sources / f"{entry['layer']}_memblock.dat").read_text().split()
         wanted = tuple(int(line, 16) for line in lines)
-        fitting = [node for node in layers if _holds(model, entry, node, wanted)]
+        fitting = [m for m in (_fitted(model, entry, node.name, wanted) for node in layers) if m]
         if not fitting:
             raise VerificationError(
                 f"{entry['layer']}: FINN's weights are not those of a layer of the network as they stand",
                 first_mismatch={"layer": entry["layer"]},
                 hint="FINN changed them on the way: convert without --reload",
             )
-        layers.remove(fitting[0])
-        found.append(Matrix.from_json(entry, fitting[0].name))
+        layers = [node for node in layers if node.name != fitting[0].node]
+        found.append(fitting[0])
     return tuple(found)
 
 
-def _holds(model: QModel, entry: Mapping[str, Any], node: Node, wanted: tuple[int, ...]) -> bool:
-    matrix = Matrix.from_json(entry, node.name)
-    codes = _weights(model, node.name)
-    return codes.shape == (matrix.mw, matrix.mh) and matrix.words(codes) == wanted
+def _fitted(model: QModel, entry: Mapping[str, Any], node: str, wanted: tuple[int, ...]) -> Matrix | None:
+    """The matrix unit with the weights of `node`, of some outputs the negative; None where they are others."""
+    matrix, codes = Matrix.from_json(entry, node), _weights(model, node)
+    if codes.shape != (matrix.mw, matrix.mh):
+        return None
+    differs = (matrix.codes(wanted) != codes).any(axis=0)
+    whole = replace(matrix, flipped=tuple(int(output) for output in np.flatnonzero(differs)))
+    return whole if whole.words(codes * whole.signs) == wanted else None
 
 
 # ---- the golden model of any weights
@@ -131,7 +155,7 @@ def for_any_weights(
         layer = next(n for n in nodes if n.name == matrix.node)
         assert isinstance(layer, Conv2D | Dense)
         readers = _readers(nodes, layer.output)
-        if not readers:
+        if not readers and not matrix.flipped:
             continue
         if len(readers) > 1 or not isinstance(readers[0], Table) or matrix.layer not in lowest:
             raise ConfigError(
@@ -143,17 +167,27 @@ def for_any_weights(
         sums = model.tensors[layer.output].type
         exact = model.tensors[layer.inputs[0]].type.frac + layer.weight_type.frac
         bias = layer.bias << (sums.frac - layer.bias_frac)
-        breaks = (steps[matrix.layer] << (sums.frac - exact)) + bias[:, None]
-        breaks = breaks[:1] if (breaks == breaks[:1]).all() else breaks
-        levels = np.broadcast_to(
-            lowest[matrix.layer] + np.arange(breaks.shape[1] + 1), (len(breaks), breaks.shape[1] + 1)
-        )
+        rising, levels = _steps(matrix, steps[matrix.layer], lowest[matrix.layer])
+        breaks = (rising << (sums.frac - exact)) + bias[:, None]
+        if (breaks == breaks[:1]).all() and not matrix.flipped:
+            breaks, levels = breaks[:1], levels[:1]
         whole = replace(table, breaks=breaks, levels=levels)
         _require_same(model, table, whole)
         nodes[nodes.index(table)] = whole
     out = model.tensors[model.output]
     wide = replace(out, type=replace(out.type, signed=True, width=width))
     return replace(model, nodes=tuple(nodes), tensors={**model.tensors, model.output: wide})
+
+
+def _steps(matrix: Matrix, thresholds: Codes, lowest: int) -> tuple[Codes, Codes]:
+    """Breaks (`mh`, T) and levels (`mh`, T + 1) over a layer's own sums: of a flipped output they fall."""
+    count = thresholds.shape[1]
+    rising = np.broadcast_to(thresholds, (matrix.mh, count)).copy()
+    levels = np.broadcast_to(lowest + np.arange(count + 1), (matrix.mh, count + 1)).copy()
+    fall = list(matrix.flipped)
+    rising[fall] = 1 - rising[fall, ::-1]  # t <= -x is x < 1 - t
+    levels[fall] = levels[fall, ::-1]
+    return rising, levels
 
 
 def _readers(nodes: Sequence[Node], tensor: str) -> list[Node]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import finn_dense
+import finn_networks
 import numpy as np
 import pytest
 
@@ -140,6 +141,20 @@ def test_the_fold_that_loses_data_is_noticed_by_the_bench(unguarded: Design, tmp
     with pytest.raises(VerificationError, match=OVERFLOW) as caught:
         climb_bench(dut, frames, seed=1, stalls=True, simulators=["verilator"], out=tmp_path)
     assert "decisions differ" in str(caught.value)
+
+
+@needs_finn
+@pytest.mark.rtl
+@pytest.mark.slow
+def test_a_first_convolution_loses_data_at_full_speed(tmp_path: Path) -> None:
+    """FINN's own folding for it: the converter's run does not let it pass."""
+    network = finn_networks.export(finn_networks.strided_cnn(), tmp_path / "cnn.onnx")
+    model = network_from_file(network, None).reading("cnn").model
+    work = tmp_path / "work"
+    work.mkdir()
+    options = FinnOptions("xc7z020clg400-1", "pynq-z2", target_fps=200_000, guard=False)
+    with pytest.raises(VerificationError, match=OVERFLOW):
+        convert(network, model, options, tmp_path / "design", work)
 
 
 @needs_finn

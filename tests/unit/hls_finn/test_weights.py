@@ -16,7 +16,7 @@ from dwell.errors import ConfigError, VerificationError
 from dwell.hls.design import Design
 from dwell.hls.finn.convert import FinnOptions, convert
 from dwell.hls.finn.golden import same_steps
-from dwell.hls.finn.weights import Matrix, match
+from dwell.hls.finn.weights import Matrix, for_any_weights, match
 from dwell.hls.frontends.network import network_from_file
 from dwell.hls.qmodel import Dense, FixedPoint, Overflow, QModel, Rounding, Table
 from dwell.hls.qmodel.build import Builder
@@ -71,6 +71,44 @@ def test_weights_are_held_against_what_finn_made(tmp_path: Path) -> None:
     file.write_text("".join(f"{word ^ (place == 2):03x}\n" for place, word in enumerate(words)))
     with pytest.raises(VerificationError, match="MVAU_rtl_0: FINN's weights are not those of a layer"):
         match(dense_model(), [entry], tmp_path)
+
+
+@pytest.mark.fast
+def test_an_output_of_the_other_sign_is_found(tmp_path: Path) -> None:
+    """FINN has quantizers that rise only: before one that falls it computes the negative sum."""
+    signs = np.array([1, -1, 1, 1])
+    words = SMALL.words(CODES * signs)
+    assert (SMALL.codes(words) == CODES * signs).all()
+    (tmp_path / "MVAU_rtl_0_memblock.dat").write_text("".join(f"{word:03x}\n" for word in words))
+    (found,) = match(dense_model(), [SMALL.to_json()], tmp_path)
+    assert found.flipped == (1,)
+    assert found.memory(dense_model()).words == words
+    assert Matrix.from_json(found.to_json(), "dense") == found
+
+
+@pytest.mark.fast
+def test_a_quantizer_for_any_weights_falls_where_finn_flipped_its_sum() -> None:
+    build = Builder()
+    build.input("x", (4,), FixedPoint(True, 4, 0), Rounding.RND_CONV, Overflow.SAT)
+    bias = np.array([0, 1, 0, 2])
+    build.append(Dense("dense", ("x",), "y", CODES, FixedPoint(True, 3, 0), bias, 0))
+    thresholds = np.array([[-3, 4], [-2, 5], [0, 1], [-9, 9]])
+    sums = np.arange(-99, 100)
+    own = [np.where(k == 1, -1, 1) * (sums - bias[k]) for k in range(4)]
+    wanted = [-1 + (thresholds[k][:, None] <= own[k]).sum(axis=0) for k in range(4)]
+    breaks = np.array([[-3, 4], [-3, 4], [0, 1], [-7, 11]])
+    levels = np.array([[-1, 0, 1], [1, 0, -1], [-1, 0, 1], [-1, 0, 1]])
+    build.append(Table("t", ("y",), "z", breaks, levels), FixedPoint(True, 2, 0))
+    model = build.finish("net", "z")
+    unit = replace(SMALL, flipped=(1,))
+    whole = for_any_weights(model, [unit], {"MVAU_rtl_0": -1}, {"MVAU_rtl_0": thresholds}, 2)
+    table = next(node for node in whole.nodes if isinstance(node, Table))
+    for k in range(4):
+        got = table.levels[k][np.searchsorted(table.breaks[k], sums, side="right")]
+        assert (got == wanted[k]).all()
+    moved = {"MVAU_rtl_0": thresholds + 1}
+    with pytest.raises(VerificationError, match="'t': FINN's thresholds are not the network's"):
+        for_any_weights(model, [unit], {"MVAU_rtl_0": -1}, moved, 2)
 
 
 @pytest.mark.fast
