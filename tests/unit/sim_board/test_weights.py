@@ -73,14 +73,12 @@ def test_writes_that_cannot_be(reloadable: Design, overlay_of_it: Path) -> None:
     found = other_network(reloadable, 1, 1)
     assert found is not None
     (address, word), *_ = found[1]
+    assert reloadable.weights is not None
+    in_use = address - int(reloadable.weights["bank_offset"])
     with open_board("sim", overlay_of_it) as board:
-        for writes in (
-            [(address - int((design.weights or {})["bank_offset"]), word)],
-            [(0x14, 1)],
-            [(address + 1, word)],
-        ):
+        for wrong in (in_use, 0x14, address + 1):
             with pytest.raises(DeviceError, match="writes must be words in bank 1"):
-                board.write_weights(writes)
+                board.write_weights([(wrong, word)])
         board.write_weights(found[1])
         board.swap_weights()
         with pytest.raises(DeviceError, match="writes must be words in bank 0"):
