@@ -32,14 +32,17 @@ def matrices(model: Any, out: Path) -> list[dict[str, Any]]:
     """
     from qonnx.custom_op.registry import getCustomOp
 
-    found, kept = [], {}
+    found: list[dict[str, Any]] = []
+    kept: dict[str, Any] = {}
     for node in model.graph.node:
         if not node.op_type.startswith("MVAU"):
             continue
         operation = getCustomOp(node)
         kind = operation.get_input_datatype(1)
         narrow = float(np.min(model.get_initializer(node.input[1]))) > kind.min()
-        entry = {key.lower(): int(operation.get_nodeattr(key)) for key in ("MW", "MH", "PE", "SIMD")}
+        entry: dict[str, Any] = {
+            key.lower(): int(operation.get_nodeattr(key)) for key in ("MW", "MH", "PE", "SIMD")
+        }
         entry |= {"layer": node.name, "width": int(kind.bitwidth()), "low": int(kind.min()) + int(narrow)}
         entry["vectors"] = int(np.prod(operation.get_nodeattr("numInputVectors")))
         behind = _quantizer(model, node)
