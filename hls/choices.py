@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 from dwell.errors import ConfigError, nearest
 from dwell.hls.qmodel import Conv2D, Pool2D, QModel, Recurrent
-from dwell.hls.qmodel.recurrence import multiplying
+from dwell.hls.qmodel.recurrence import INSIDE, multiplying
 from dwell.hls.rtl.options import STYLES, Multiplier, RtlOptions, Style
 
 IOS = ("auto", "parallel", "stream")
@@ -97,6 +97,17 @@ def check_layers(model: QModel, reuse: int | Mapping[str, int]) -> None:
             )
 
 
+def _each_layer(model: QModel, reuse: Mapping[str, int]) -> dict[str, int]:
+    """The factors layer by layer: one of a recurrent layer is that of all layers in its body without their own."""
+    steps = {node.name for node in model.order() if isinstance(node, Recurrent)}
+    inside = {
+        node.name: reuse[whole]
+        for _, node in multiplying(model)
+        if (whole := node.name.partition(INSIDE)[0]) in reuse and whole in steps
+    }
+    return inside | {name: factor for name, factor in reuse.items() if name not in steps}
+
+
 def rtl_options(model: QModel, args: Mapping[str, Any], board: str) -> RtlOptions:
     """The options of back end `rtl` for `model`.
 
@@ -105,6 +116,7 @@ def rtl_options(model: QModel, args: Mapping[str, Any], board: str) -> RtlOption
     """
     reuse = parse_reuse(args.get("reuse"))
     check_layers(model, reuse)
+    reuse = reuse if isinstance(reuse, int) else _each_layer(model, reuse)
     asked = args.get("style")
     style = choose_style(model, choose_io(model, str(args.get("io") or "auto")), asked, reuse)
     pixels = int(args.get("pixels_per_clock") or 1)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from dwell.errors import ResourceError
-from dwell.hls.qmodel import Conv2D, Dense, Node, QModel
+from dwell.hls.qmodel import Conv2D, Dense, Node, QModel, Recurrent
+from dwell.hls.qmodel.recurrence import named_body
 from dwell.hls.rtl.options import RtlOptions
 from dwell.hls.synthesis import BoardLike
 
@@ -47,7 +48,12 @@ class Estimate:
 
 
 def estimate_layer(model: QModel, node: Node, options: RtlOptions) -> Estimate:
-    """What a layer that multiplies costs; nothing for all others."""
+    """What a layer that multiplies costs; a recurrent one as much as its body; nothing for all others."""
+    if isinstance(node, Recurrent):
+        steps = model.tensors[node.inputs[0]].shape[0] if options.style == "unrolled" else 1
+        body = named_body(node)
+        inner = sum((estimate_layer(body, each, options) for each in body.order()), Estimate())
+        return Estimate(inner.lut * steps, inner.dsp * steps, inner.bram36 * steps)
     if not isinstance(node, Conv2D | Dense):
         return Estimate()
     nonzero = int(np.count_nonzero(node.weight))

@@ -63,9 +63,15 @@ def multiplying(model: QModel) -> Iterator[tuple[QModel, n.Conv2D | n.Dense]]:
         if isinstance(node, n.Conv2D | n.Dense):
             yield model, node
         elif isinstance(node, n.Recurrent):
-            for inner in node.body.order():
-                if isinstance(inner, n.Conv2D | n.Dense):
-                    yield node.body, replace(inner, name=f"{node.name}{INSIDE}{inner.name}")
+            yield from multiplying(named_body(node))
+
+
+def named_body(node: n.Recurrent) -> QModel:
+    """The body, as far as its output depends on it, its nodes called ``<node>/<name>``."""
+    nodes = tuple(replace(inner, name=f"{node.name}{INSIDE}{inner.name}") for inner in node.body.order())
+    made = {inner.output for inner in nodes}
+    tensors = {name: tensor for name, tensor in node.body.tensors.items() if name in made}
+    return replace(node.body, nodes=nodes, tensors=tensors, quantizers=())
 
 
 def step_codes(node: n.Recurrent, in_frac: int, codes: Codes, state: Codes) -> Codes:

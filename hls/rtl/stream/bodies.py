@@ -9,7 +9,7 @@ from typing import Any
 from dwell.errors import ConfigError, InternalError
 from dwell.hls.qmodel import Conv2D, Dense, QModel, Recurrent
 from dwell.hls.qmodel.ranges import Interval, steps_interval
-from dwell.hls.qmodel.recurrence import INSIDE
+from dwell.hls.qmodel.recurrence import INSIDE, named_body
 from dwell.hls.rtl.circuit import Range
 from dwell.hls.rtl.names import identifier
 from dwell.hls.rtl.options import RtlOptions
@@ -38,13 +38,8 @@ def bodies_of(model: QModel) -> Iterator[tuple[Recurrent, QModel]]:
     """Each recurrence with its body, the names of whose nodes begin with its own."""
     for node in model.order():
         if isinstance(node, Recurrent):
-            nodes = tuple(
-                replace(inner, name=f"{node.name}{INSIDE}{inner.name}") for inner in node.body.order()
-            )
-            kept = {inner.output for inner in nodes}
-            tensors = {name: tensor for name, tensor in node.body.tensors.items() if name in kept}
             name = f"{identifier(model.name)}_{identifier(node.name)}_body"
-            yield node, replace(node.body, name=name, nodes=nodes, tensors=tensors, quantizers=())
+            yield node, replace(named_body(node), name=name)
 
 
 def options_outside(model: QModel, options: RtlOptions) -> RtlOptions:

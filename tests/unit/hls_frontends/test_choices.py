@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from recurrent_nets import lstm
 
 from dwell.errors import ConfigError, ResourceError
 from dwell.hls.choices import choose_io, choose_style, layers, parse_reuse, rtl_options
@@ -178,3 +179,21 @@ def test_scales_too_far_apart_are_refused() -> None:
     model = build.finish("n", build.scaled(at, (1.0, 2.0**-40)))
     with pytest.raises(ConfigError, match="too far apart"):
         with_output(model, "class")
+
+
+def test_a_recurrent_layer_stands_for_the_layers_of_its_body() -> None:
+    model = lstm()
+    assert layers(model) == ("cell/gates", "dense", "cell")
+    whole = rtl_options(model, {"reuse": "cell=4,dense=2"}, "pynq-z2")
+    assert whole.style == "folded" and whole.reuse == {"cell/gates": 4, "dense": 2}
+    own = rtl_options(model, {"reuse": "cell=4,cell/gates=7"}, "pynq-z2")
+    assert own.reuse == {"cell/gates": 7}
+    with pytest.raises(ConfigError, match="no layer 'cell/other'"):
+        rtl_options(model, {"reuse": "cell/other=4"}, "pynq-z2")
+
+
+def test_a_body_is_estimated_once_or_once_a_step() -> None:
+    model = lstm(steps=5)
+    once, each = (estimate(model, RtlOptions(style=style)).lut for style in ("stream", "unrolled"))
+    rest = estimate(lstm(steps=1), RtlOptions(style="unrolled")).lut
+    assert once == rest and each > 3 * once
