@@ -6,7 +6,7 @@
 // will find one. So no frame is torn here. A frame that the source itself cuts short, by TUSER or `restart`
 // or by switching off, is counted when the next one enters the network, which fills it up with zeros.
 // Beats of no frame (after FRAME_BEATS and before the next TUSER) are dropped. Every beat that is taken is
-// counted, and either goes to the network or is counted as dropped. Way through: 2 clocks.
+// counted, and either goes to the network or is counted as dropped. Way through: 3 clocks.
 `default_nettype none
 
 module dwell_frame_tap #(
@@ -84,7 +84,7 @@ module dwell_frame_tap #(
         .clk(clk), .rst_n(rst_n),
         .s_valid(push), .s_ready(room), .s_data({first, s_axis_tdata}),
         .m_valid(m_axis_tvalid), .m_ready(m_axis_tready), .m_data({m_axis_tuser, m_axis_tdata}),
-        .level(level)
+        .level(level), .busy(busy)
     );
 
     // ---- what the network has
@@ -92,7 +92,6 @@ module dwell_frame_tap #(
     wire [PLACE_BITS-1:0] at_net_place = m_axis_tuser ? BEGIN : net_place;
 
     assign m_axis_tlast  = at_net_place == END;
-    assign busy          = m_axis_tvalid | (level != {(DEPTH_LOG2 + 1) {1'b0}});
     assign unfinished    = net_place != BEGIN;
     assign decided       = m_axis_tvalid & m_axis_tready;
     assign frame_started = decided & m_axis_tuser;

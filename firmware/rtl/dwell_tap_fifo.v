@@ -1,7 +1,8 @@
-// dwell_tap_fifo: 2**DEPTH_LOG2 places in a memory and one in the output register.
+// dwell_tap_fifo: 2**DEPTH_LOG2 places in a memory and two in the registers behind it.
 //
-// The memory is read into its own output register, so that a deep one can be block RAM. A beat takes
-// 2 clocks through an empty FIFO. `level` counts the beats in the memory, without the output register.
+// The memory is read into its own output register, so that a deep one can be block RAM; as that is slow,
+// there is one more before the outside. A beat takes 3 clocks through an empty FIFO. `level` counts the
+// beats in the memory alone.
 `default_nettype none
 
 module dwell_tap_fifo #(
@@ -16,7 +17,8 @@ module dwell_tap_fifo #(
     output reg                 m_valid,
     input  wire                m_ready,
     output reg  [    BITS-1:0] m_data,
-    output reg  [DEPTH_LOG2:0] level
+    output reg  [DEPTH_LOG2:0] level,
+    output wire                busy     // there is a beat anywhere in here
 );
 
     localparam DEPTH = 1 << DEPTH_LOG2;
@@ -28,30 +30,37 @@ module dwell_tap_fifo #(
     reg [DEPTH_LOG2-1:0] head;  // next place to read
     reg [DEPTH_LOG2-1:0] tail;  // next place to write
 
-    wire put  = s_valid & s_ready;
-    wire load = ~m_valid | m_ready;
-    wire get  = load & (level != NONE);
+    reg  [     BITS-1:0] read;  // what the memory gave
+    reg                  have;  // `read` holds a beat
+
+    wire put   = s_valid & s_ready;
+    wire leave = ~m_valid | m_ready;              // the output register is free
+    wire get   = (~have | leave) & (level != NONE);
 
     assign s_ready = level != FULL;
+    assign busy    = m_valid | have | (level != NONE);
 
     always @(posedge clk) begin
         if (!rst_n) begin
             head    <= {DEPTH_LOG2{1'b0}};
             tail    <= {DEPTH_LOG2{1'b0}};
             level   <= NONE;
+            have    <= 1'b0;
             m_valid <= 1'b0;
         end else begin
             if (put) tail <= tail + 1'b1;
             if (get) head <= head + 1'b1;
             if (put & ~get) level <= level + ONE;
             else if (get & ~put) level <= level - ONE;
-            if (load) m_valid <= get;
+            have <= get | (have & ~leave);
+            if (leave) m_valid <= have;
         end
     end
 
     always @(posedge clk) begin
         if (put) memory[tail] <= s_data;
-        if (get) m_data <= memory[head];
+        if (get) read <= memory[head];
+        if (leave) m_data <= read;
     end
 
 endmodule

@@ -19,10 +19,12 @@ FIFO = Proof(
     always @(posedge clk) if (f_on) begin
         assert (level <= DEPTH);
         assert ((head + level) % DEPTH == tail);
-        assert (f_sent == (f_got + m_valid + level) % 16);
+        assert (f_sent == (f_got + m_valid + have + level) % 16);
+        assert (busy == (f_sent != f_got));
         if (m_valid) assert (m_data == f_got);
+        if (have) assert (read == (f_got + m_valid) % 16);
         for (f_i = 0; f_i < DEPTH; f_i = f_i + 1)
-            if (f_i < level) assert (memory[(head + f_i) % DEPTH] == (f_got + m_valid + f_i) % 16);
+            if (f_i < level) assert (memory[(head + f_i) % DEPTH] == (f_got + m_valid + have + f_i) % 16);
     end""",
 )
 

@@ -14,7 +14,7 @@ module tap_fifo_proof #(
     reg [3:0] sent = 0;
     reg [3:0] got = 0;
 
-    wire s_ready, m_valid;
+    wire s_ready, m_valid, busy;
     wire [3:0] m_data;
     wire [DEPTH_LOG2:0] level;
 
@@ -27,7 +27,7 @@ module tap_fifo_proof #(
     dwell_tap_fifo #(.BITS(4), .DEPTH_LOG2(DEPTH_LOG2)) dut (
         .f_on(on), .f_sent(sent), .f_got(got),
         .clk(clk), .rst_n(on), .s_valid(on & s_valid), .s_ready(s_ready), .s_data(sent),
-        .m_valid(m_valid), .m_ready(m_ready), .m_data(m_data), .level(level)
+        .m_valid(m_valid), .m_ready(m_ready), .m_data(m_data), .level(level), .busy(busy)
     );
 
 endmodule
