@@ -81,7 +81,7 @@ SPECS: dict[str, ToolSpec] = {
         ),
         ToolSpec(
             "vivado",
-            "routed resources and timing",
+            "routed resources and timing, FINN's own stitching (tried with a stand-in for it alone)",
             False,
             "put Vivado's bin folder on PATH",
             ("vivado",),

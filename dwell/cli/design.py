@@ -30,6 +30,13 @@ class Style(StrEnum):
     FOLDED = "folded"
 
 
+class Stitch(StrEnum):
+    """Who wires FINN's layers."""
+
+    OWN = "own"
+    VIVADO = "vivado"
+
+
 class Multiplier(StrEnum):
     """What a folded layer multiplies with."""
 
@@ -134,6 +141,9 @@ def convert_command(
         int | None, typer.Option(min=1, help="Back end finn: frames a second that decide its folds.")
     ] = None,
     folding: Annotated[Path | None, typer.Option(help="Back end finn: a file of folds by layer.")] = None,
+    stitch: Annotated[
+        Stitch, typer.Option(help="Back end finn: our own stitching, or FINN's with Vivado.")
+    ] = Stitch.OWN,
     json: JsonOption = False,
 ) -> None:
     """Convert one model file to a design."""
@@ -153,6 +163,7 @@ def convert_command(
         "reload": reload,
         "target_fps": target_fps,
         "folding": None if folding is None else existing(folding, "folding file"),
+        "stitch": stitch.value,
         "out": str(out.expanduser().resolve()),
     }
     # QKeras' files need Keras 2, which that environment has on top of all that `build` has

@@ -10,6 +10,7 @@ from typing import Any
 from dwell.hls.design import Design
 from dwell.hls.finn.convert import DEFAULT_FPS, FinnOptions, convert
 from dwell.hls.finn.folds import folding_file
+from dwell.hls.finn.vivado_core import OWN
 from dwell.hls.qmodel import QModel
 from dwell.hls.synthesis import BoardLike
 
@@ -19,7 +20,8 @@ _CLOCK_MHZ = 100.0
 def finn_design(model: QModel, network: Path, args: Mapping[str, Any], board: BoardLike, out: Path) -> Design:
     """Write the design directory `out` of the network in the file `network`, whose integer graph is `model`.
 
-    `args` may hold `target_fps`, `folding` (the path of FINN's JSON file, or what is in it), `clock_mhz` and `reload`.
+    `args` may hold `target_fps`, `folding` (the path of FINN's JSON file, or what is in it), `clock_mhz`, `reload` and
+    `stitch`.
     Raises what `dwell.hls.finn.convert.convert` does.
     """
     with tempfile.TemporaryDirectory(prefix="dwell-finn-") as place:
@@ -30,6 +32,7 @@ def finn_design(model: QModel, network: Path, args: Mapping[str, Any], board: Bo
             target_fps=int(args.get("target_fps") or DEFAULT_FPS),
             folding=folding_file(args.get("folding"), Path(place)),
             reload=bool(args.get("reload")),
+            stitch=str(args.get("stitch") or OWN),
         )
         work = Path(place) / "work"
         work.mkdir()

@@ -23,6 +23,7 @@ from dwell.hls.finn.measured import measured
 from dwell.hls.finn.reload_text import Writable, outside, print_weights
 from dwell.hls.finn.sizing import Frame, Sizes
 from dwell.hls.finn.top import Core, Outside, print_core, print_outside
+from dwell.hls.finn.vivado_core import OWN, VIVADO, by_vivado, print_wrapped, vivado
 from dwell.hls.finn.weights import Matrix, for_any_weights, match
 from dwell.hls.qmodel import FixedPoint, QModel
 from dwell.hls.rtl.circuit import Range
@@ -41,8 +42,8 @@ DEFAULT_FPS = 100_000
 class FinnOptions:
     """`target_fps` frames a second decide the folds, unless `folding` names a file of them.
 
-    With `reload` weights are writable while frames run. Without `guard` folds stay at which the library is known
-    to lose data: to show that simulation notices.
+    With `reload` weights are writable while frames run. `stitch` is `own`, or `vivado` for FINN's own stitching.
+    Without `guard` folds stay at which the library is known to lose data: to show that simulation notices.
     """
 
     part: str
@@ -52,6 +53,7 @@ class FinnOptions:
     folding: Path | None = None
     guard: bool = True
     reload: bool = False
+    stitch: str = OWN
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,19 @@ def convert(network: Path, model: QModel, options: FinnOptions, out: Path, work:
 
     `model` is the integer graph of the same network, as the door reads it. Raises `UnsupportedLayerError`
     for a layer that FINN has not in RTL, `ConfigError` for a bad folding file or network,
-    `VerificationError` where FINN's integers are not the model's, `ToolNotFoundError` without FINN+.
+    `VerificationError` where FINN's integers are not the model's, `ToolNotFoundError` without FINN+ or a Vivado that
+    is asked for, `ToolFailedError` where that fails.
     """
+    tool = vivado(reload=options.reload) if options.stitch == VIVADO else None
     with reporter(quiet=True) as report:
         made = _generate(network, model, options, work, report)
         check_integers(made.model, work)
         sizes = _size(made, work, report)
+        if tool:
+            asked = {"part": options.part, "clock_mhz": options.clock_mhz}
+            sources, remark = by_vivado(made.core, sizes.depths, asked, tool, work, report)
+            remarks = [*made.result["remarks"], remark]
+            made = replace(made, sources=sources, result={**made.result, "remarks": remarks})
         net = _netlist(made, sizes, options, work, report)
     rtl = RtlOptions(style="folded", clock_mhz=options.clock_mhz, board=options.board)
     design = write_netlist(
@@ -149,8 +158,10 @@ def _netlist(made: _Made, sizes: Sizes, options: FinnOptions, work: Path, report
     core_file = work / "core.v"
     plan = Writable.plan(made.matrices, made.core, model) if options.reload else None
     core = made.core.without_memories() if plan else made.core
-    core_file.write_text(print_core(core, f"{top}_layers", sizes.depths))
-    flat = _flat(made, [core_file], f"{top}_layers", work / "layers.v", report)
+    by_tool = options.stitch == VIVADO
+    layers = f"{top}_layers"
+    core_file.write_text(print_wrapped(core, layers) if by_tool else print_core(core, layers, sizes.depths))
+    flat = _flat(made, [core_file], layers, work / "layers.v", report)
     entry, result = model.tensors[model.input], model.tensors[model.output]
     into = Port(model.input, entry.type, ports["input"]["elements"], _line_beats(entry.shape, ports["input"]))
     # FINN's result may be wider than the codes need: the port carries the model's own type.

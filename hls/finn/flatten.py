@@ -30,11 +30,14 @@ REWRITES: tuple[Rewrite, ...] = (
         r"\2\1",
         "a constant function declared inside a generate block",
     ),
-    Rewrite(
-        "vpc.sv",
-        r"(?s)`default_nettype none\n(.*)`default_nettype wire\nendmodule",
-        r"\1endmodule",
-        "compiler directives inside a module",
+    *(
+        Rewrite(
+            file,
+            r"(?s)`default_nettype none\n(.*)`default_nettype wire\nendmodule",
+            r"\1endmodule",
+            "compiler directives inside a module",
+        )
+        for file in ("vpc.sv", "fifo.sv")
     ),
     Rewrite(
         "thresholding.sv",

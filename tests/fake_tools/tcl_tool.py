@@ -26,13 +26,15 @@ def note(*words: str) -> None:
 def run_script(path: str, commands: Mapping[str, Callable[..., object]]) -> int:
     """Run a Tcl file; each of `commands` is logged and called with its words. The exit status."""
     tcl = tkinter.Tcl()
+    tcl.eval("namespace eval ipx {}")
     for name, function in commands.items():
 
         def call(*words: str, name: str = name, function: Callable[..., object] = function) -> str:
             note(name, *words)
             try:
                 return str(function(*words) or "")
-            except (OSError, ValueError, TypeError, KeyError) as error:
+            except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+                print(f"ERROR: {name} {' '.join(words)}: {error}")  # Tcl loses what Python says
                 raise tkinter.TclError(f"{name}: {error}") from error
 
         tcl.createcommand(name, call)

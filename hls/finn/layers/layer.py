@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,23 +22,20 @@ class OwnLayer(RTLBackend):
         raise NotImplementedError
 
     def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
-        """Write the layer's module and its sources into the folder that FINN gave the layer."""
+        """Write the layer's module into the folder that FINN gave the layer."""
         name = self.get_verilog_top_module_name()
         folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
         self.set_nodeattr("gen_top_module", name)
         inputs = [int(self.get_instream_width(i)) for i in range(len(self.onnx_node.input))]
         outputs = [int(self.get_outstream_width(i)) for i in range(len(self.onnx_node.output))]
         (folder / f"{name}.v").write_text(print_cell(name, self.kind, self.parameters(), inputs, outputs))
-        for file in self.kind.files:
-            shutil.copyfile(file, folder / file.name)
         self.set_nodeattr("ipgen_path", str(folder))
         self.set_nodeattr("ip_path", str(folder))
 
     def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
         """Its files."""
-        names = [file.name for file in self.kind.files] + [f"{self.get_nodeattr('gen_top_module')}.v"]
-        folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
-        return [str(folder / name) for name in names] if abspath else names
+        cell = Path(self.get_nodeattr("code_gen_dir_ipgen")) / f"{self.get_nodeattr('gen_top_module')}.v"
+        return [str(file) if abspath else file.name for file in (*self.kind.files, cell)]
 
     def code_generation_ipi(self) -> list[str]:
         """What Vivado is told to wire it."""
