@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from dwell.cli import app
+from dwell.project import load_project
 
 pytestmark = pytest.mark.fast
 
@@ -56,6 +57,13 @@ def test_what_a_page_shows_is_understood(page: Path) -> None:
 )
 def test_tutorials_show_commands(page: Path) -> None:
     assert len(commands(page.read_text())) >= 4
+
+
+def test_the_project_of_the_first_tutorial_is_one(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "tutorial" / "first-detector.md").read_text()
+    (body,) = [body for kind, body in _FENCE.findall(text) if kind == "toml"]
+    (tmp_path / "dwell.toml").write_text(body)
+    assert load_project(tmp_path).name == "first_detector"
 
 
 @pytest.mark.parametrize(
