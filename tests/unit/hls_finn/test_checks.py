@@ -9,9 +9,8 @@ import finn_dense
 import finn_networks
 import numpy as np
 import pytest
+from finn_room import PART, needs_finn
 
-from dwell.environments.locate import locate
-from dwell.environments.lock import read_lock
 from dwell.errors import VerificationError
 from dwell.hls.design import Design
 from dwell.hls.finn.checks import says
@@ -26,9 +25,6 @@ from dwell.sim.dut import load_dut
 from dwell.sim.verilated import Beats, RunOptions, build_core, run_core
 
 OVERFLOW = r"MVAU_rtl_0: Overflowing output queue\. \(mvu_vvu_axi\.sv:\d+\)"
-needs_finn = pytest.mark.skipif(
-    not locate(read_lock("finn")).ready, reason="environment finn: dwell env sync finn"
-)
 
 LIBRARY = """
 module part(input logic clk, input logic rst, input logic [7:0] d, output logic [7:0] q);
@@ -111,7 +107,7 @@ def eight_inputs(tmp_path: Path, *, guard: bool) -> Design:
     folding.write_text(json.dumps({"Defaults": {}, "MVAU_rtl_0": {"PE": 1, "SIMD": 8}}))
     work = tmp_path / "work"
     work.mkdir()
-    options = FinnOptions("xc7z020clg400-1", "pynq-z2", folding=folding, guard=guard)
+    options = FinnOptions(PART, "pynq-z2", folding=folding, guard=guard)
     model = network_from_file(network, None).reading("net").model
     return convert(network, model, options, tmp_path / "design", work)
 
@@ -152,7 +148,7 @@ def test_a_first_convolution_loses_data_at_full_speed(tmp_path: Path) -> None:
     model = network_from_file(network, None).reading("cnn").model
     work = tmp_path / "work"
     work.mkdir()
-    options = FinnOptions("xc7z020clg400-1", "pynq-z2", target_fps=200_000, guard=False)
+    options = FinnOptions(PART, "pynq-z2", target_fps=200_000, guard=False)
     with pytest.raises(VerificationError, match=OVERFLOW):
         convert(network, model, options, tmp_path / "design", work)
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import finn_dense
 import numpy as np
 import pytest
+from finn_room import PART, needs_finn
 
-from dwell.environments.locate import locate
-from dwell.environments.lock import read_lock
 from dwell.errors import ConfigError, VerificationError
 from dwell.hls.design import Design
 from dwell.hls.finn.convert import FinnOptions, convert
@@ -25,9 +24,6 @@ from dwell.sim.bench.plan import bench_frames
 from dwell.sim.bench_rung import climb_bench
 from dwell.sim.dut import load_dut
 
-needs_finn = pytest.mark.skipif(
-    not locate(read_lock("finn")).ready, reason="environment finn: dwell env sync finn"
-)
 #: Four inputs two at a time, four outputs two at a time, weights of three bits.
 SMALL = Matrix("MVAU_rtl_0", "dense", 4, 4, 2, 2, 3, -3, 1)
 CODES = np.array([[1, 2, 3, -1], [-2, -3, 0, 1], [3, 3, 1, 0], [0, 1, -1, 2]])
@@ -140,7 +136,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     other = finn_dense.export(finn_dense.dense((16, 16, 8), seed=6), folder / "other.onnx")
     work = folder / "work"
     work.mkdir()
-    options = FinnOptions("xc7z020clg400-1", "pynq-z2", target_fps=400_000, reload=True)
+    options = FinnOptions(PART, "pynq-z2", target_fps=400_000, reload=True)
     return Made(convert(first, read(first), options, folder / "design", work), retrained, other)
 
 
