@@ -14,6 +14,7 @@ from dwell.hls.frontends.keras_net import lstm, quantizers
 from dwell.hls.frontends.keras_net.graph import Call, Graph, graph_of
 from dwell.hls.frontends.keras_net.layers import quantized
 from dwell.hls.frontends.keras_net.lowering import OFF_GRID
+from dwell.hls.frontends.keras_net.ptq_lstm import is_quantized
 from dwell.hls.frontends.keras_net.quantizers import Function
 from dwell.hls.frontends.keras_net.softmax import WithoutActivation, last_softmax
 from dwell.hls.frontends.keras_net.values import Floats
@@ -186,11 +187,13 @@ def _through_time(call: Call, sequence: Floats) -> dict[str, Floats]:
     """A cell, one step after the other; its quantizers' results (N, steps, units) by place."""
     layer, cell = call.layer, call.layer.cell
     heard: dict[str, list[Floats]] = {}
-    lstm = type(layer).__name__ == "QLSTM"
-    state: Any = [np.zeros((len(sequence), int(cell.units)), dtype=np.float32)] * (2 if lstm else 1)
+    of_qkeras = type(layer).__name__ == "QLSTM"
+    states = 2 if of_qkeras or is_quantized(layer) else 1
+    state: Any = [np.zeros((len(sequence), int(cell.units)), dtype=np.float32)] * states
     rows = range(sequence.shape[1])
     with ExitStack() as stack:
-        for quantizer in _lstm_quantizers(cell, heard) if lstm else _hgq_quantizers(cell, heard):
+        listen = _lstm_quantizers if of_qkeras else _named_quantizers if states == 2 else _hgq_quantizers
+        for quantizer in listen(cell, heard):
             stack.enter_context(quantizer)
         for at in reversed(rows) if layer.go_backwards else rows:
             _, state = cell(sequence[:, at], state)
@@ -200,6 +203,10 @@ def _through_time(call: Call, sequence: Floats) -> dict[str, Floats]:
 def _hgq_quantizers(cell: Any, heard: dict[str, list[Floats]]) -> list[Listening]:
     parts = [part for part in ("sq", "rhq", "paq", "praq") if getattr(cell, f"_{part}", None) is not None]
     return [Listening(getattr(cell, f"_{part}"), "call", heard, part) for part in parts]
+
+
+def _named_quantizers(cell: Any, heard: dict[str, list[Floats]]) -> list[Listening]:
+    return [Listening(cell, "fixed", heard, "")]
 
 
 def _lstm_quantizers(cell: Any, heard: dict[str, list[Floats]]) -> list[Listening]:
@@ -212,19 +219,24 @@ def _lstm_quantizers(cell: Any, heard: dict[str, list[Floats]]) -> list[Listenin
 
 
 class Listening:
-    """A function at an object's attribute whose results are kept: in turn under `names`, letter by letter, or one."""
+    """A function at an object's attribute whose results are kept.
+
+    In turn under `names`, letter by letter; a method `call` under that one name, a method `fixed` under the name
+    that it is given.
+    """
 
     def __init__(self, owner: Any, attribute: str, heard: dict[str, list[Floats]], names: str) -> None:
         self._owner, self._attribute, self._heard = owner, attribute, heard
         self._names = [names] if attribute == "call" else list(names)
         self._asked = 0
+        self._method = attribute if attribute in ("call", "fixed") else ""
 
     def __enter__(self) -> None:
         self._function = getattr(self._owner, self._attribute)
 
         def kept(*given: Any, **keys: Any) -> Any:
             done = self._function(*given, **keys)
-            name = self._names[self._asked % len(self._names)]
+            name = given[0] if self._method == "fixed" else self._names[self._asked % len(self._names)]
             self._asked += 1
             self._heard.setdefault(name, []).append(np.asarray(done, dtype=np.float32))
             return done
@@ -232,7 +244,7 @@ class Listening:
         object.__setattr__(self._owner, self._attribute, kept)
 
     def __exit__(self, *_: object) -> None:
-        if self._attribute == "call":  # a method of the class
+        if self._method:  # the class has it
             object.__delattr__(self._owner, self._attribute)
         else:
             object.__setattr__(self._owner, self._attribute, self._function)

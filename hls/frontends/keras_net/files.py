@@ -130,6 +130,9 @@ def load_keras3(path: Path) -> Any:
         import hgq.layers  # noqa: F401 - registers the layers that the file names
         import keras
 
+        from dwell.hls.frontends.keras_net.ptq_lstm import cell_class
+
+        cell_class()
         return _loaded(path, lambda: keras.models.load_model(path, compile=False))
 
 

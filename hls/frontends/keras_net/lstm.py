@@ -1,4 +1,4 @@
-"""QKeras' LSTM cell: what it quantizes, and in which order it computes."""
+"""LSTM cells, QKeras' and that of `--ptq`: what they quantize, and in which order they compute."""
 
 from __future__ import annotations
 
@@ -7,15 +7,24 @@ from typing import Any
 import numpy as np
 
 from dwell.hls.frontends.keras_net import quantizers
+from dwell.hls.frontends.keras_net.layers import activation
 from dwell.hls.frontends.keras_net.lowering import Lowering
 from dwell.hls.frontends.keras_net.steps import Cell
 from dwell.hls.frontends.keras_net.values import Value
 from dwell.hls.frontends.keras_net.weights import Weights, taken_apart
-from dwell.hls.qmodel import Codes
+from dwell.hls.qmodel import Codes, Overflow, Rounding
 
 #: The gates in the order of Keras' kernels: input, forget, candidate, output.
 GATES = "ifgo"
+#: Bits of weights that no quantizer of their own has made.
+_WIDEST_BARE = 20
 PARTS = ("kernel", "recurrent_kernel", "bias")
+
+
+def _fixed(cell: Any, name: str) -> quantizers.Fixed | None:
+    """The type that `--ptq` has given to a state or an activation; None in a cell of QKeras."""
+    types = getattr(cell, "types", None)
+    return None if types is None else quantizers.Fixed((types[name],), Rounding.RND, Overflow.SAT)
 
 
 def quantizer_name(part: str) -> str:
@@ -25,7 +34,7 @@ def quantizer_name(part: str) -> str:
 
 def cell_weights(cell: Any, part: str, place: str) -> Weights | None:
     """Codes of one of a cell's weights; None where they are on no grid."""
-    raw, quantizer = getattr(cell, part), getattr(cell, quantizer_name(part))
+    raw, quantizer = getattr(cell, part), getattr(cell, quantizer_name(part), None)
     values = np.asarray(raw if quantizer is None else quantizer(raw))
     return taken_apart(values, quantizer, f"{place}: its {part}")
 
@@ -52,7 +61,7 @@ def lstm_cell(cell: Any) -> Cell:
         kept = low.build.multiply(low.fresh("kept"), gates[1].name, memory)
         fresh = low.build.multiply(low.fresh("fresh"), gates[0].name, gates[2].name)
         new = low.build.add(low.fresh("memory"), kept, fresh)
-        seen = _activated(low, cell.activation, Value(new), "a")
+        seen = _activated(low, cell, cell.activation, Value(new), "a")
         hidden = low.build.multiply(low.fresh("hidden"), gates[3].name, seen.name)
         left = [Value(low.build.flatten(low.fresh("flat"), name)) for name in (hidden, new)]
         return left[0], left
@@ -61,27 +70,33 @@ def lstm_cell(cell: Any) -> Cell:
 
 
 def _state(low: Lowering, cell: Any, state: Value, name: str) -> Value:
-    if not cell.state_quantizer:
-        low.refuse("its state is not quantized", "give it state_quantizer=quantized_bits(8, 1, alpha=1)")
-    kind = quantizers.of_qkeras(cell.state_quantizer_internal, low.place)
+    kind: quantizers.Quantizer | None = _fixed(cell, name)
+    if kind is None:
+        if not cell.state_quantizer:
+            low.refuse("its state is not quantized", "give it state_quantizer=quantized_bits(8, 1, alpha=1)")
+        kind = quantizers.of_qkeras(cell.state_quantizer_internal, low.place)
     return _plain(low, low.entered(low.quantize(state, kind, f"{low.place}.{name}")), "its state")
 
 
 def _gate(low: Lowering, cell: Any, pairs: str, number: int) -> Value:
     one = Value(low.build.slice(low.fresh("gate"), pairs, 1, number, number + 1))
     function = cell.activation if GATES[number] == "g" else cell.recurrent_activation
-    return _activated(low, function, one, GATES[number])
+    return _activated(low, cell, function, one, GATES[number])
 
 
-def _activated(low: Lowering, function: Any, value: Value, name: str) -> Value:
+def _activated(low: Lowering, cell: Any, function: Any, value: Value, name: str) -> Value:
+    kind = _fixed(cell, name)
+    if kind is not None:
+        pending = activation(low, function, value, low.place)
+        return _plain(low, low.entered(low.quantize(pending, kind, f"{low.place}.{name}")), "its activation")
     if not quantizers.is_qkeras(function):
         text = getattr(function, "__name__", type(function).__name__)
         low.refuse(
             f"its activation {text} is not quantized",
             "use activation='quantized_tanh(8)' and recurrent_activation='quantized_sigmoid(8)'",
         )
-    kind = quantizers.of_qkeras(function, low.place)
-    return _plain(low, low.entered(low.quantize(value, kind, f"{low.place}.{name}")), "its activation")
+    own = quantizers.of_qkeras(function, low.place)
+    return _plain(low, low.entered(low.quantize(value, own, f"{low.place}.{name}")), "its activation")
 
 
 def _plain(low: Lowering, value: Value, what: str) -> Value:
@@ -90,12 +105,19 @@ def _plain(low: Lowering, value: Value, what: str) -> Value:
     return value
 
 
+def _bare(cell: Any, part: str, weights: Weights) -> bool:
+    """Whether a weight is a float; those of `--ptq` have no quantizer, and are taken where few bits hold them."""
+    if getattr(cell, "types", None) is None:
+        return getattr(cell, quantizer_name(part)) is None
+    return int(np.abs(weights.codes).max(initial=0)).bit_length() > _WIDEST_BARE
+
+
 def _matrix(low: Lowering, cell: Any) -> tuple[Codes, int, Codes, int]:
     """Both kernels above each other on one grid, and the bias: codes and fraction bits."""
     found = []
     for part in PARTS if cell.use_bias else PARTS[:2]:
         one = cell_weights(cell, part, low.place)
-        if one is None or not (one.scale == 1.0).all() or getattr(cell, quantizer_name(part)) is None:
+        if one is None or not (one.scale == 1.0).all() or _bare(cell, part, one):
             low.refuse(
                 f"its {part} is not quantized, or has a scale that is no power of two",
                 "give it kernel_quantizer, recurrent_quantizer and bias_quantizer with alpha=1 or 'auto_po2'",

@@ -21,12 +21,13 @@ import numpy.typing as npt
 from dwell.errors import ConfigError, UnsupportedLayerError
 from dwell.hls.frontends.keras_net.execute import execute_model
 from dwell.hls.frontends.keras_net.graph import Call, Graph, graph_of
+from dwell.hls.frontends.keras_net.ptq_lstm import check_lstm, lstm_types, quantized_lstm
 from dwell.hls.frontends.keras_net.values import Floats
 from dwell.hls.qmodel import FixedPoint
 
 WEIGHTED = (
     *("Dense", "EinsumDense", "Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D"),
-    *("SeparableConv1D", "SeparableConv2D"),
+    *("SeparableConv1D", "SeparableConv2D", "LSTM"),
 )
 #: Layers whose inputs have to be quantized too, for they compute with several values.
 JOINING = (
@@ -95,6 +96,8 @@ def _check(graph: Graph) -> None:
     """Refuse layers with weights that the rule does not cover."""
     for call in graph.calls:
         kind = type(call.layer).__name__
+        if kind == "LSTM":
+            check_lstm(call.layer)
         covered = kind in WEIGHTED or kind == "BatchNormalization" or not call.layer.weights
         if not covered or type(call.layer).__module__.startswith("hgq."):
             raise UnsupportedLayerError(
@@ -137,12 +140,20 @@ class _Quantized:
             given = [tensors[at] for at in call.inputs]
             if kind in WEIGHTED or kind in JOINING:
                 given = [self._quantized(at, tensor) for at, tensor in zip(call.inputs, given, strict=True)]
-            layer = type(call.layer).from_config(call.layer.get_config())
+            layer = self._again(call)
             tensors[call.output] = layer(given if len(given) > 1 else given[0])
             layer.set_weights(self._weights(call))
             if kind in MOVING:
                 self._pass_on(call)
         return keras.Model(entry, tensors[self._graph.output], name="ptq")
+
+    def _again(self, call: Call) -> Any:
+        """The layer anew, without its weights; an LSTM with quantizers inside."""
+        if type(call.layer).__name__ != "LSTM":
+            return type(call.layer).from_config(call.layer.get_config())
+        types = lstm_types(call.layer, self._steps[call.output], self._bits)
+        self.types |= {f"{call.place}.{name}": str(kind) for name, kind in types.items()}
+        return quantized_lstm(call.layer, types)
 
     def _pass_on(self, call: Call) -> None:
         fracs = {self._fracs[at] for at in call.inputs if at in self._fracs}
@@ -176,7 +187,7 @@ class _Quantized:
         if norm is not None:
             kernels[-1], bias = _fold(self._graph.maker(norm).layer, layer, kernels[-1], bias)
         codes = [_symmetric(kernel, self._bits) for kernel in kernels]
-        grid = self._fracs[call.inputs[0]] + sum(frac for _, frac in codes)
+        grid = self._fracs[call.inputs[0]] + sum(frac for _, frac in codes[: 1 if kind == "LSTM" else None])
         self.types[f"{call.place} weights"] = ", ".join(
             f"{self._bits} bits, {frac} of them fraction" for _, frac in codes
         )
@@ -210,6 +221,12 @@ class _Quantized:
         )
         values = keras.Model(entry, [tensors[at] for at in wanted]).predict(x, batch_size=32, verbose=0)
         each = values if isinstance(values, list | tuple) else [values]
+        known = dict(zip(wanted, each, strict=True))
+        self._steps = {
+            call.output: np.asarray(known[call.inputs[0]], dtype=np.float32)
+            for call in self._graph.calls
+            if type(call.layer).__name__ == "LSTM"
+        }
         return {at: (float(np.min(v)), float(np.max(v))) for at, v in zip(wanted, each, strict=True)}
 
 

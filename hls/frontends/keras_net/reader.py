@@ -102,6 +102,7 @@ _BY_KIND: dict[str, Handler] = {
     "ActivityRegularization": moves.unchanged,
     "GRU": recurrent.recurrent,
     "LSTM": recurrent.recurrent,
+    "RNN": recurrent.recurrent,
     "SimpleRNN": recurrent.recurrent,
     "Bidirectional": recurrent.recurrent,
 }

@@ -11,6 +11,7 @@ from dwell.hls.frontends.keras_net import quantizers
 from dwell.hls.frontends.keras_net.layers import activation
 from dwell.hls.frontends.keras_net.lowering import Lowering
 from dwell.hls.frontends.keras_net.lstm import lstm_cell
+from dwell.hls.frontends.keras_net.ptq_lstm import is_quantized
 from dwell.hls.frontends.keras_net.steps import Cell, rolled
 from dwell.hls.frontends.keras_net.values import Raw, Value
 from dwell.hls.frontends.keras_net.weights import Weights, taken_apart
@@ -34,7 +35,7 @@ def recurrent(low: Lowering, layer: Any, inputs: Sources) -> Value:
     """One cell, and the state that goes from step to step."""
     _check(low, layer, inputs)
     cell, source = layer.cell, inputs[0]
-    if type(layer).__name__ == "QLSTM":
+    if type(layer).__name__ == "QLSTM" or is_quantized(layer):
         read, states = lstm_cell(cell), 2
     else:
         read, states = (_gru_cell if type(layer).__name__ == "QGRU" else _simple_cell)(cell), 1
@@ -59,7 +60,8 @@ def _backwards(low: Lowering, value: Value) -> Value:
 
 def _check(low: Lowering, layer: Any, inputs: Sources) -> None:
     kind, package = type(layer).__name__, type(layer).__module__.split(".")[0]
-    if (package, kind) not in (("hgq", "QGRU"), ("hgq", "QSimpleRNN"), ("qkeras", "QLSTM")):
+    known = (("hgq", "QGRU"), ("hgq", "QSimpleRNN"), ("qkeras", "QLSTM"))
+    if (package, kind) not in known and not is_quantized(layer):
         low.refuse(REASONS.get(kind, "recurrent layers come from HGQ2 or QKeras"), "use hgq.layers.QGRU")
     if len(inputs) != 1:
         low.refuse("its first state is given", "let it start at zero")
@@ -76,7 +78,8 @@ REASONS = {
     "QGRU": "QKeras' QGRU computes other values in hls4ml than in Keras, and its state is not quantized",
     "QSimpleRNN": "QKeras' QSimpleRNN does not quantize its state",
     "QBidirectional": "QKeras' recurrent layers do not quantize their state",
-    "LSTM": "its state is not quantized",
+    "LSTM": "its state is not quantized: --ptq does that",
+    "RNN": "its cell is none of those that are known",
     "GRU": "its state is not quantized",
     "SimpleRNN": "its state is not quantized",
     "Bidirectional": "its state is not quantized",

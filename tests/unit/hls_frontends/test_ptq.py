@@ -12,7 +12,7 @@ from dwell.errors import ConfigError, UnsupportedLayerError
 from dwell.hls.frontends.keras_net.calibrate import post_training
 from dwell.hls.frontends.network import network_from_file
 from dwell.hls.gate import climb
-from dwell.hls.qmodel import FixedPoint
+from dwell.hls.qmodel import FixedPoint, Recurrent
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,36 @@ def test_an_input_type_of_the_users_own(tmp_path: Path) -> None:
     path, _ = post_training(args(tmp_path, model, x, input_type="fixed<12,4>"), tmp_path)
     found = network_from_file(path, None).read("net")
     assert found.tensors[found.input].type == FixedPoint(True, 12, 8)
+
+
+@pytest.mark.parametrize("sequence", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_an_lstm_is_quantized_inside_and_exact_in_every_step(sequence: bool, tmp_path: Path) -> None:
+    """Both states and every gate: Keras' own codes, step by step, and the float network's results nearly."""
+    import keras
+    from keras import layers as kl
+
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [kl.Input((6, 3)), kl.LSTM(5, return_sequences=sequence, name="memory"), kl.Dense(2)]
+    )
+    x = np.random.default_rng(0).normal(0, 1, (64, 6, 3)).astype(np.float32)
+    path, report = post_training(args(tmp_path, model, x), tmp_path)
+    assert report["types"]["memory.i"] == "ufixed<8,0>" and report["rms_difference_of_spread"] < 0.05
+    network = network_from_file(path, None)
+    reading = network.reading("net")
+    codes = climb(reading, network)["detail"]["Keras predict"]["codes"]
+    assert {f"memory.{name}" for name in "hcifgoa"} < set(codes)
+    assert codes["memory.f"] >= 256 * 6 * 5
+    assert any(isinstance(node, Recurrent) for node in reading.model.nodes)
+
+
+def test_an_lstm_of_other_functions_is_refused(tmp_path: Path) -> None:
+    import keras
+    from keras import layers as kl
+
+    model = keras.Sequential([kl.Input((6, 3)), kl.LSTM(5, activation="relu", name="memory")])
+    with pytest.raises(UnsupportedLayerError, match=r"'memory' of type LSTM.*tanh and sigmoid"):
+        post_training(args(tmp_path, model, np.zeros((4, 6, 3), dtype=np.float32)), tmp_path)
 
 
 def test_what_cannot_be_quantized_is_said(tmp_path: Path) -> None:
