@@ -11,6 +11,7 @@ from dwell.firmware.package.plan import Kind, ShellPlan
 from dwell.hls.qmodel import QModel
 
 _FRAMES = 2
+_LEAST_DECISIONS = 32
 
 
 def self_test_vectors(model: QModel, plan: ShellPlan) -> bytes:
@@ -25,9 +26,11 @@ def self_test_vectors(model: QModel, plan: ShellPlan) -> bytes:
 def _frames(model: QModel) -> bytes:
     source = model.tensors[model.input]
     kind, size = source.type, int(np.prod(source.shape))
-    codes = np.random.default_rng(20).integers(kind.lo, kind.hi + 1, (_FRAMES, size), dtype=np.int64)
+    decisions = int(np.prod(model.tensors[model.output].shape[:-1]))
+    count = max(_FRAMES, _LEAST_DECISIONS // decisions)
+    codes = np.random.default_rng(20).integers(kind.lo, kind.hi + 1, (count, size), dtype=np.int64)
     codes[1] = kind.lo + np.arange(size) * (kind.hi - kind.lo) // max(1, size - 1)
-    codes = codes.reshape(_FRAMES, *source.shape)
+    codes = codes.reshape(count, *source.shape)
     scores = model.run_codes(codes).astype(np.int32)
     return _npz({"codes": codes.astype(np.int32 if kind.hi < 1 << 31 else np.int64), "scores": scores})
 

@@ -13,6 +13,7 @@ import pytest
 from board_overlays import map_design, overlay_of
 
 from dwell.errors import DeviceError, DwellError, VerificationError
+from dwell.firmware.commands import deploy
 from dwell.firmware.links import open_board
 from dwell.hls.design import Design
 from dwell.sim.board.rung import climb_board
@@ -112,6 +113,29 @@ def test_an_overlay_that_does_not_describe_its_firmware(overlay_of_maps: Path) -
             open_board("sim", overlay_of_maps)
     finally:
         file.write_text(text)
+
+
+def test_deploy(maps: Design, overlay_of_maps: Path) -> None:
+    found = deploy({"overlay": str(overlay_of_maps), "board": "sim"})
+    assert found["ok"]
+    assert found["kind"] == "simulated"
+    assert found["compared"] == 2 * 2 * 20  # two settings, two frames
+    assert found["mismatches"] == 0
+
+
+def test_deploy_finds_a_golden_frame_that_is_not(overlay_of_maps: Path) -> None:
+    file = overlay_of_maps / "self_test.npz"
+    whole = file.read_bytes()
+    vectors = dict(np.load(file))
+    vectors["scores"][1, 2, 3, 0] += 1
+    try:
+        np.savez(file, **vectors)
+        with pytest.raises(VerificationError, match="fails its self-test: scores") as raised:
+            deploy({"overlay": str(overlay_of_maps), "board": "sim"})
+        assert raised.value.first_mismatch is not None
+        assert raised.value.first_mismatch["place"] == [2, 3, 0]
+    finally:
+        file.write_bytes(whole)
 
 
 # ---- rung 6
