@@ -12,7 +12,7 @@ import numpy as np
 
 from dwell.hls.frontends.network import QuantizedNetwork
 from dwell.hls.qmodel import QModel
-from dwell.hls.qmodel.nodes import Conv2D, Node, Pool2D, Pooling, Softmax, Table, TopK
+from dwell.hls.qmodel.nodes import Conv2D, Node, Pool2D, Pooling, Recurrent, Softmax, Table, TopK
 
 HINT = "use the rtl back end"
 
@@ -46,6 +46,7 @@ _NODES: tuple[tuple[type[Node], Callable[[Any], bool], str], ...] = (
     (Table, _always, "a function of floats; hls4ml computes it in fixed point of its own"),
     (Softmax, _always, "hls4ml takes its softmax from tables of its own"),
     (TopK, _always, "hls4ml has no such layer"),
+    (Recurrent, _always, "hls4ml's recurrent layers do not quantize states and gates where the source does"),
     (
         Pool2D,
         lambda node: node.pooling is Pooling.SUM and 1 << node.shift != node.size[0] * node.size[1],

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from recurrent_nets import lstm
 
 from dwell.errors import (
     ConfigError,
@@ -206,6 +207,13 @@ def test_scales_decide_whether_the_rung_applies(
     network = network_from_file(onnx_net().save(tmp_path / "n.onnx"), None)
     found = obstacle(model_with(**changed), network)
     assert found is None if words is None else found is not None and words in found[1]
+
+
+@pytest.mark.fast
+def test_a_recurrence_is_an_obstacle(onnx_net: Callable[..., Any], tmp_path: Path) -> None:
+    """hls4ml computes other values in QLSTM than Keras."""
+    found = obstacle(lstm(), network_from_file(onnx_net().save(tmp_path / "n.onnx"), None))
+    assert found is not None and found[0] == "cell" and "states and gates" in found[1]
 
 
 @pytest.mark.fast
