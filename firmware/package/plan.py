@@ -118,7 +118,7 @@ def _plan_frames(design: Design) -> ShellPlan:
         raise _refuse(
             design,
             f"{output.elements // channels} decisions come in one beat, the trigger takes one a beat",
-            "convert with one pixel a clock (`pixels_per_clock` 1)",
+            "convert in style 'stream' with one pixel a clock (`--pixels-per-clock 1`)",
         )
     if channels % output.elements:
         raise _refuse(
