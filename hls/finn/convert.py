@@ -24,7 +24,7 @@ from dwell.hls.finn.reload_text import Writable, outside, print_weights
 from dwell.hls.finn.sizing import Frame, Sizes
 from dwell.hls.finn.top import Core, Outside, print_core, print_outside
 from dwell.hls.finn.vivado_core import OWN, VIVADO, by_vivado, print_wrapped, vivado
-from dwell.hls.finn.weights import Matrix, for_any_weights, match
+from dwell.hls.finn.weights import Matrix, for_any_weights, match, other_thresholds
 from dwell.hls.qmodel import FixedPoint, QModel
 from dwell.hls.rtl.circuit import Range
 from dwell.hls.rtl.folded.reload_map import memories_entry
@@ -119,14 +119,15 @@ def _generate(network: Path, model: QModel, options: FinnOptions, work: Path, re
     sources = (*verilog, *sorted((work / "sources").glob("*.v")))
     golden = from_first_quantizer(model, float(result["input_scale"]), float(result["input_offset"]))
     golden = to_last_sum(golden)
-    matrices: tuple[Matrix, ...] = ()
+    matrices = match(golden, result["matrices"], work / "sources", all_of_them=options.reload)
+    lowest = {str(m["layer"]): m["lowest"] for m in result["matrices"] if m["lowest"] is not None}
+    remarks = other_thresholds(golden, matrices, lowest, thresholds(work))
+    result = {**result, "remarks": [*result["remarks"], *remarks]}
     if options.reload:
-        matrices = match(golden, result["matrices"], work / "sources")
-        lowest = {str(m["layer"]): m["lowest"] for m in result["matrices"] if m["lowest"] is not None}
         width = int(ports["output"]["width"])
         golden = for_any_weights(golden, matrices, lowest, thresholds(work), width)
     check_ports(golden, ports)
-    return _Made(result, core, sources, frame, golden, matrices)
+    return _Made(result, core, sources, frame, golden, matrices if options.reload else ())
 
 
 def _flat(made: _Made, extra: list[Path], top: str, out: Path, report: Reporter) -> Path:

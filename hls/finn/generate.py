@@ -53,7 +53,7 @@ def generate(args: Mapping[str, Any]) -> dict[str, Any]:
     model = graph.run_steps(writable(model, reload), graph.STEPS_TO_LAYERS[1:], config, kept)
     model = graph.specialize(model, config, kept)
     model, remarks = graph.fold(model, asked, config, kept)
-    units = matrices(writable(model, False), out) if reload else []
+    units = matrices(writable(model, False), out)
     model = place(_converters(model, asked.part))
     rung = _execute(source, model, frames, ends, out)
     model = _prepare(model, asked)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.errors import ConfigError, VerificationError
-from dwell.hls.finn.golden import same_steps
+from dwell.hls.finn.golden import first_difference, same_steps
 from dwell.hls.qmodel import Codes, Conv2D, Dense, Flatten, Node, QModel, Reshape, Table
 from dwell.hls.rtl.folded.memory import Memory, packed
 
@@ -107,10 +107,13 @@ def _weights(model: QModel, name: str) -> Codes:
     return codes
 
 
-def match(model: QModel, entries: Sequence[Mapping[str, Any]], sources: Path) -> tuple[Matrix, ...]:
+def match(
+    model: QModel, entries: Sequence[Mapping[str, Any]], sources: Path, *, all_of_them: bool = True
+) -> tuple[Matrix, ...]:
     """The matrix units of FINN's graph with their layers in the golden model.
 
-    Raises `VerificationError` where the words made of the model's weights are not FINN's own.
+    Raises `VerificationError` where the words made of the model's weights are not FINN's own, if `all_of_them` have
+    to be; else such a unit is left out.
     """
     layers = [node for node in model.order() if isinstance(node, Conv2D | Dense)]
     found = []
@@ -118,6 +121,8 @@ def match(model: QModel, entries: Sequence[Mapping[str, Any]], sources: Path) ->
         lines = (sources / f"{entry['layer']}_memblock.dat").read_text().split()
         wanted = tuple(int(line, 16) for line in lines)
         fitting = [m for m in (_fitted(model, entry, node.name, wanted) for node in layers) if m]
+        if not fitting and not all_of_them:
+            continue
         if not fitting:
             raise VerificationError(
                 f"{entry['layer']}: FINN's weights are not those of a layer of the network as they stand",
@@ -163,20 +168,53 @@ def for_any_weights(
                 hint="put a quantizer behind it, or convert without --reload",
                 place=matrix.node,
             )
-        table = readers[0]
-        sums = model.tensors[layer.output].type
-        exact = model.tensors[layer.inputs[0]].type.frac + layer.weight_type.frac
-        bias = layer.bias << (sums.frac - layer.bias_frac)
-        rising, levels = _steps(matrix, steps[matrix.layer], lowest[matrix.layer])
-        breaks = (rising << (sums.frac - exact)) + bias[:, None]
-        if (breaks == breaks[:1]).all() and not matrix.flipped:
-            breaks, levels = breaks[:1], levels[:1]
-        whole = replace(table, breaks=breaks, levels=levels)
-        _require_same(model, table, whole)
-        nodes[nodes.index(table)] = whole
+        whole = _as_finn_has_it(model, matrix, layer, readers[0], lowest, steps)
+        _require_same(model, readers[0], whole)
+        nodes[nodes.index(readers[0])] = whole
     out = model.tensors[model.output]
     wide = replace(out, type=replace(out.type, signed=True, width=width))
     return replace(model, nodes=tuple(nodes), tensors={**model.tensors, model.output: wide})
+
+
+def other_thresholds(
+    model: QModel, found: Sequence[Matrix], lowest: Mapping[str, int], steps: Mapping[str, Codes]
+) -> list[str]:
+    """A remark on every quantizer whose thresholds FINN has otherwise than the network: sums at which the rounding
+    of floats decides."""
+    remarks = []
+    for matrix in found:
+        layer = next(n for n in model.nodes if n.name == matrix.node)
+        assert isinstance(layer, Conv2D | Dense)
+        for table in _readers(model.nodes, layer.output):
+            if not isinstance(table, Table) or matrix.layer not in lowest:
+                continue
+            whole = _as_finn_has_it(model, matrix, layer, table, lowest, steps)
+            place = first_difference(table, whole, *model.value_range(table.inputs[0]))
+            if place is not None:
+                remarks.append(
+                    f"{table.name}: at a sum of {place[1]} in channel {place[0]} FINN's threshold and the network's "
+                    "differ, as the rounding of floats decides there: such a frame gives another code"
+                )
+    return remarks
+
+
+def _as_finn_has_it(
+    model: QModel,
+    matrix: Matrix,
+    layer: Conv2D | Dense,
+    table: Table,
+    lowest: Mapping[str, int],
+    steps: Mapping[str, Codes],
+) -> Table:
+    """`table` with the thresholds of FINN's quantizer behind a layer, over the golden model's sums."""
+    sums = model.tensors[layer.output].type
+    exact = model.tensors[layer.inputs[0]].type.frac + layer.weight_type.frac
+    bias = layer.bias << (sums.frac - layer.bias_frac)
+    rising, levels = _steps(matrix, steps[matrix.layer], lowest[matrix.layer])
+    breaks = (rising << (sums.frac - exact)) + bias[:, None]
+    if (breaks == breaks[:1]).all() and not matrix.flipped:
+        breaks, levels = breaks[:1], levels[:1]
+    return replace(table, breaks=breaks, levels=levels)
 
 
 def _steps(matrix: Matrix, thresholds: Codes, lowest: int) -> tuple[Codes, Codes]:
