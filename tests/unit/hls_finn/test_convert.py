@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
-import finn_branches
 import finn_networks
 import numpy as np
 import pytest
-import torch
 from finn_room import PART, generate, needs_finn
 
-from dwell.errors import ConfigError, UnsupportedLayerError, VerificationError
+from dwell.errors import VerificationError
 from dwell.hls.finn.agreement import check_integers
 from dwell.hls.finn.convert import FinnOptions, convert
 from dwell.hls.finn.golden import from_first_quantizer
@@ -52,33 +49,6 @@ def test_a_strided_network_becomes_a_design(strided: Path, tmp_path: Path) -> No
     assert (kind.signed, kind.width) == (True, 4)
 
 
-@pytest.mark.parametrize(
-    ("network", "layer", "remedy"),
-    [
-        (finn_branches.averaged, "AveragePool", "maximum pooling"),
-        (finn_branches.two_scales, "not integers of one scale", "shared QuantIdentity"),
-        (finn_networks.binary_activations, "1 bit", "2 bits"),
-        (finn_networks.wide_weights, "7-series", "narrow_range"),
-    ],
-)
-@pytest.mark.slow
-def test_what_needs_hls_is_refused_by_name(
-    network: Callable[[], torch.nn.Module], layer: str, remedy: str, tmp_path: Path
-) -> None:
-    path = finn_networks.export(network(), tmp_path / "net.onnx")
-    with pytest.raises(UnsupportedLayerError, match=layer) as caught:
-        generate(path, tmp_path / "out")
-    assert remedy in caught.value.hint
-
-
-@pytest.mark.slow
-def test_a_fold_that_does_not_divide(strided: Path, tmp_path: Path) -> None:
-    folding = tmp_path / "folding.json"
-    folding.write_text(json.dumps({"Defaults": {}, "MVAU_rtl_0": {"PE": 3, "SIMD": 3}}))
-    with pytest.raises(ConfigError, match="PE=3, which does not divide 4"):
-        generate(strided, tmp_path / "out", folding=str(folding))
-
-
 @pytest.mark.slow
 def test_a_fold_that_loses_data_is_changed(strided: Path, tmp_path: Path) -> None:
     folding = tmp_path / "folding.json"
@@ -87,13 +57,6 @@ def test_a_fold_that_loses_data_is_changed(strided: Path, tmp_path: Path) -> Non
     assert made["remarks"] == [
         "MVAU_rtl_0: SIMD 9 made 3, for with SIMD = MW the library's output queue can overflow"
     ]
-
-
-def test_a_file_that_is_not_qonnx(tmp_path: Path) -> None:
-    path = tmp_path / "net.onnx"
-    path.write_bytes(b"nothing of the kind")
-    with pytest.raises(ConfigError, match="cannot be read"):
-        generate(path, tmp_path / "out")
 
 
 def test_integers_that_differ_are_noticed(strided: Path, tmp_path: Path) -> None:
