@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,10 @@ from rtl_lint import lint
 
 from dwell.hls.finn.convert import FinnOptions, convert
 from dwell.hls.finn.layers.cell import ADD, FORK, MAX, Kind, print_cell
-from dwell.hls.finn.sizing import simulator
+from dwell.hls.finn.sizing import NEVER, Frame, measure_with, simulator
+from dwell.hls.finn.top import Core
 from dwell.hls.frontends.network import network_from_file
+from dwell.hls.rtl.write import library_files
 
 ADDED = {"LANES": 2, "A_BITS": 4, "A_SIGNED": 1, "B_BITS": 5, "B_SIGNED": 0, "OUT_BITS": 7}
 LARGEST = {"LANES": 3, "BITS": 4, "SIGNED": 1, "BEATS": 4}
@@ -146,3 +149,25 @@ def test_it_becomes_a_design(network: Callable[[], torch.nn.Module], tmp_path: P
     options = FinnOptions(PART, "pynq-z2", target_fps=200_000)
     design = convert(path, model, options, tmp_path / "design", tmp_path / "work")
     assert design.frame_cycles <= 1.05 * max(layer["cycles_estimate"] for layer in design.layers)
+
+
+@needs_finn
+@pytest.mark.rtl
+@pytest.mark.slow
+def test_a_skip_connection_that_is_too_shallow_stands_still(tmp_path: Path) -> None:
+    """The convolution waits for its lines, the fork for the way round it: the simulation says so."""
+    path = finn_networks.export(finn_branches.Residual(), tmp_path / "net.onnx")
+    model = network_from_file(path, None).reading("net").model
+    work = tmp_path / "work"
+    work.mkdir()
+    design = convert(path, model, FinnOptions(PART, "pynq-z2", target_fps=200_000), tmp_path / "design", work)
+    found = {layer["name"]: layer["fifo_depth"] for layer in design.layers}
+    assert found["DwellFork_rtl_0"] > 16
+    core = Core.from_json(json.loads((work / "stitched.json").read_text()))
+    checks = [file for file in library_files() if file.stem == "dwell_check"]
+    frame = Frame(in_beats=100, in_bytes=1, out_beats=27, out_bytes=2)
+    measure = measure_with((work / "sizing" / "flat.v", *checks), "finn_core", core, frame)
+    around = {"DwellFork_rtl_0", "Thresholding_rtl_1"}
+    deep = {str(link["name"]): 64 for link in core.queued}
+    assert measure(deep) < NEVER
+    assert measure({**deep, **{str(q["name"]): 1 for q in core.queued if q["layers"][0] in around}}) == NEVER
