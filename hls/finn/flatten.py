@@ -95,6 +95,8 @@ def flatten(sources: list[Path], top: str, out: Path) -> None:
         "proc",
         "flatten",
         "bwmuxmap",
+        "opt_expr",
+        "opt_reduce",  # a memory's word is written by one statement, not by one for each of its bits
         "opt_clean",
     ):
         yosys.run_pass(command, design)
