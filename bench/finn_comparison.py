@@ -1,6 +1,7 @@
 """One network through `finn`, through `rtl` folded, and hls4ml's bounds: clocks, resources, build time, exactness.
 
-    python bench/finn_comparison.py [--only small|tfc] [--tfc FILE] [--rates N,N,…] [--frames N] [--page FILE]
+    python bench/finn_comparison.py [--only small|tfc] [--tfc FILE] [--rates N,N,…] [--frames N]
+                                    [--page FILE] [--again]
 
 - small: a strided convolutional network made here (`bench/brevitas_networks.py`).
 - tfc: the 784-64-64-64-10 network of 2-bit weights and activations (`tfc_2w2a.onnx`); left out where it is not there.
@@ -13,22 +14,21 @@ Writes the page and a JSON beside it. Needs the environment `finn`. Returns 1 if
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import resource
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import log, prod
 from pathlib import Path
 
 import numpy as np
-from finn_page import Estimate, Group, Network, Row, Source, page, wrong
+from finn_page import Estimate, Found, Group, Network, Row, Source, from_json, page, to_json, wrong
 from hls4ml_bound import bound, layers_of
 
-from dwell.errors import DwellError, VerificationError
+from dwell.errors import ConfigError, DwellError, VerificationError
 from dwell.hls.convert import read_network
 from dwell.hls.design import Design
 from dwell.hls.finn.convert import FinnOptions, convert
@@ -347,6 +347,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rates", help="frames a second, with commas between them")
     made.add_argument("--frames", type=int, default=1000)
     made.add_argument("--page", type=Path, default=PAGE)
+    made.add_argument("--again", action="store_true", help="the page from its JSON; measure nothing")
     return made
 
 
@@ -354,6 +355,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page and its JSON."""
     given = parser().parse_args(arguments)
     try:
+        if given.again:
+            return write_page(given.page)
         with tempfile.TemporaryDirectory(prefix="dwell-comparison-") as name:
             return _run(given, Path(name))
     except DwellError as error:
@@ -373,12 +376,21 @@ def _run(given: argparse.Namespace, folder: Path) -> int:
             case, given.frames, folder / str(number), lambda text: print(f"  {text}", flush=True)
         )
         networks.append(made)
+    found = Found(setup(given.frames, tools), tuple(networks), tuple(left_out))
     given.page.parent.mkdir(parents=True, exist_ok=True)
-    given.page.write_text(page(networks, setup(given.frames, tools), left_out))
-    data = {"tools": tools, "networks": [asdict(network) for network in networks]}
-    given.page.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n")
-    faults = wrong(networks)
-    print("\n".join([str(given.page), *(f"not exact: {fault}" for fault in faults)]))
+    given.page.with_suffix(".json").write_text(to_json(found))
+    return write_page(given.page)
+
+
+def write_page(path: Path) -> int:
+    """The page of the JSON beside it. Returns 1 where something is not exact."""
+    try:
+        found = from_json(path.with_suffix(".json").read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(f"{error.filename} is not there", hint="measure: leave --again out") from None
+    path.write_text(page(found))
+    faults = wrong(found.networks)
+    print("\n".join([str(path), *(f"not exact: {fault}" for fault in faults)]))
     return 1 if faults else 0
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ that wrote the page, but for the published errors under [hls4ml](#hls4ml). For m
 
 COLUMNS = (
     "flow", "asked for", "clocks a frame", "first result", "last result", "LUT", "FF", "DSP", "BRAM36",
-    "est. MHz", "build, s", "x", "wrong",
+    "est. MHz", "build, s", "× rtl", "wrong",
 )  # fmt: skip
 
 NOTES = """## What the columns are, and what they are not
@@ -100,7 +102,7 @@ NOTES = """## What the columns are, and what they are not
   placed or routed, and nothing was loaded into a device. They are not what Vivado would report.
 - *est. MHz*: the longest path of that netlist by cell delays, with half of the period allowed for routing. An estimate.
 - *build, s*: processor time (all processes) from the integer graph to the design's directory, one run on one machine
-  with an empty cache; *x* is that over the `rtl` design's beside it. FINN's has FIFO sizing by simulation and FINN's
+  with an empty cache; *× rtl* is that over the `rtl` design's below it. FINN's has FIFO sizing by simulation and FINN's
   own Python execution in it, ours the comparison of its circuits with the golden model. Synthesis is not in it.
 - *wrong*: results that differ from the golden model's, of how many, at full speed; extremes of the input type are among
   the frames. `dwell simulate` does more: gaps, stalls, cut frames.
@@ -138,8 +140,37 @@ def wrong(networks: Sequence[Network]) -> list[str]:
     return found
 
 
-def page(networks: Sequence[Network], setup: str, left_out: Sequence[str] = ()) -> str:
+@dataclass(frozen=True)
+class Found:
+    """All that a run found, by what it was made with, and why a network is left out."""
+
+    setup: str
+    networks: tuple[Network, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def to_json(found: Found) -> str:
+    """`found` for machines."""
+    return json.dumps(asdict(found), indent=1) + "\n"
+
+
+def from_json(text: str) -> Found:
+    """What `to_json` wrote."""
+    data = json.loads(text)
+    return Found(data["setup"], tuple(_network(one) for one in data["networks"]), tuple(data["left_out"]))
+
+
+def _network(data: dict[str, Any]) -> Network:
+    groups = tuple(
+        Group(Row(**group["finn"]), Row(**group["rtl"]), Estimate(**group["hls4ml"]))
+        for group in data["groups"]
+    )
+    return Network(**{**data, "source": Source(**data["source"]), "groups": groups})
+
+
+def page(found: Found) -> str:
     """The page's text."""
+    networks, setup, left_out = found.networks, found.setup, found.left_out
     parts = [HEAD.format(setup=setup)]
     if faults := wrong(networks):
         parts.append("**Not exact:**\n\n" + "".join(f"- {fault}\n" for fault in faults) + "\n")

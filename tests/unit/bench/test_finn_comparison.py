@@ -75,6 +75,12 @@ def test_a_missing_file_is_left_out(tmp_path: Path) -> None:
     assert not chosen and "tfc_2w2a" in left_out[0]
 
 
+@pytest.mark.fast
+def test_a_page_without_its_json_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--again", "--page", str(tmp_path / "page.md")]) == 2
+    assert "page.json is not there" in capsys.readouterr().err
+
+
 @needs_finn
 @pytest.mark.rtl
 @pytest.mark.slow
