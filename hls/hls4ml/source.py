@@ -123,7 +123,8 @@ _QUANTIZERS = (
 
 def _refuse_unsigned_bits(loaded: Any) -> None:
     for layer in loaded.layers:
-        for quantizer in (getattr(layer, name, None) for name in _QUANTIZERS):
+        for name in _QUANTIZERS:
+            quantizer: Any = getattr(layer, name, None)
             if type(quantizer).__name__ == "quantized_bits" and not quantizer.keep_negative:
                 raise UnsupportedLayerError(
                     str(layer.name),
