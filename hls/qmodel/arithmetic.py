@@ -91,10 +91,16 @@ def cast_codes(
     return np.asarray(done << (out_frac - per), dtype=np.int64)
 
 
+_TINY = float(np.finfo(np.float64).tiny)
+
+
 def float_to_codes(values: npt.ArrayLike, kind: FixedPoint, rounding: Rounding, overflow: Overflow) -> Codes:
     """Finite floats as codes of `kind`, computed without any intermediate rounding."""
-    with np.errstate(over="ignore"):
-        scaled: Floats = np.ldexp(np.asarray(values, dtype=np.float64), kind.frac)
+    floats: Floats = np.asarray(values, dtype=np.float64)
+    with np.errstate(over="ignore", under="ignore"):
+        scaled: Floats = np.ldexp(floats, kind.frac)
+    # What ldexp drove to zero still has a sign, and a floor below it.
+    scaled = np.where((scaled == 0.0) & (floats != 0.0), np.copysign(_TINY, floats), scaled)
     floor = np.floor(scaled)
     if rounding is not Rounding.TRN:
         floor = floor + _carry_float(scaled, floor, rounding)
