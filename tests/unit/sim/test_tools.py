@@ -12,7 +12,6 @@ import pytest
 from dwell import tools
 from dwell.errors import ConfigError, DesignEditedError, ToolNotFoundError
 from dwell.sim.commands import simulate
-from dwell.sim.dut import Dut
 
 pytestmark = pytest.mark.fast
 
@@ -124,10 +123,3 @@ def test_an_edited_design_is_refused(box3_folder: Path, tmp_path: Path) -> None:
         simulate(_args(folder, tmp_path / "out"))
     assert caught.value.exit_code == 4
     assert "--allow-edited" in caught.value.hint
-
-
-def test_the_board_says_what_it_takes(sums4: Dut, tmp_path: Path) -> None:
-    assert sums4.design is not None
-    with pytest.raises(ConfigError, match=r"takes 3 codes a beat of a fixed \(2, 2, 3\)") as caught:
-        simulate(_args(sums4.design.path, tmp_path / "out", level="board"))
-    assert "--level core" in caught.value.hint
