@@ -27,6 +27,17 @@ def check_ports(model: QModel, ports: Mapping[str, Any]) -> None:
             )
 
 
+def check_execution(execution: Mapping[str, Any]) -> None:
+    """FINN's layers in Python have to be the network as the QONNX executor runs it."""
+    worst = float(execution["largest_difference"])
+    if worst > float(execution["allowed"]):
+        raise VerificationError(
+            f"FINN's layers in Python differ from the QONNX executor by {worst:g}",
+            hint="convert with --backend rtl; FINN changed the network",
+            first_mismatch={"largest_difference": worst},
+        )
+
+
 def check_integers(model: QModel, work: Path) -> None:
     """FINN's execution in Python, as `work` holds it, against the golden model: equal integers."""
     with np.load(work / "frames.npz") as arrays:

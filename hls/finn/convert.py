@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 
 from dwell.commands import run_command
+from dwell.errors import VerificationError
 from dwell.hls.design import Design
 from dwell.hls.finn import sizing
-from dwell.hls.finn.agreement import check_integers, check_ports
+from dwell.hls.finn.agreement import check_execution, check_integers, check_ports
 from dwell.hls.finn.flatten import rewrite
 from dwell.hls.finn.golden import from_first_quantizer, to_last_sum
 from dwell.hls.finn.matrices import thresholds
 from dwell.hls.finn.measured import measured
 from dwell.hls.finn.reload_text import Writable, outside, print_weights
 from dwell.hls.finn.sizing import Frame, Sizes
+from dwell.hls.finn.thresholds import moved_thresholds
 from dwell.hls.finn.top import Core, Outside, print_core, print_outside
 from dwell.hls.finn.vivado_core import OWN, VIVADO, by_vivado, print_wrapped, vivado
-from dwell.hls.finn.weights import Matrix, for_any_weights, match, other_thresholds
-from dwell.hls.qmodel import FixedPoint, QModel
+from dwell.hls.finn.weights import Matrix, for_any_weights, match
+from dwell.hls.qmodel import Codes, FixedPoint, QModel
 from dwell.hls.rtl.circuit import Range
 from dwell.hls.rtl.folded.reload_map import memories_entry
 from dwell.hls.rtl.names import identifier
@@ -65,6 +67,7 @@ class _Made:
     sources: tuple[Path, ...]
     frame: Frame
     model: QModel
+    folder: Path
     matrices: tuple[Matrix, ...] = ()
 
 
@@ -79,7 +82,6 @@ def convert(network: Path, model: QModel, options: FinnOptions, out: Path, work:
     tool = vivado(reload=options.reload) if options.stitch == VIVADO else None
     with reporter(quiet=True) as report:
         made = _generate(network, model, options, work, report)
-        check_integers(made.model, work)
         sizes = _size(made, work, report)
         if tool:
             asked = {"part": options.part, "clock_mhz": options.clock_mhz}
@@ -92,11 +94,38 @@ def convert(network: Path, model: QModel, options: FinnOptions, out: Path, work:
         made.model, net, rtl, out, backend="finn", tools={"finn-plus": made.result["version"]}
     )
     for part in ("checkpoints", "report"):
-        shutil.copytree(work / part, out / "finn" / part)
+        shutil.copytree(made.folder / part, out / "finn" / part)
     return design
 
 
 def _generate(network: Path, model: QModel, options: FinnOptions, work: Path, report: Reporter) -> _Made:
+    """FINN's layers; made a second time where thresholds have to be moved to give the codes of `model`."""
+    made, moved = _run(network, model, options, work, None, report)
+    if moved:
+        file = work / "thresholds_moved.npz"
+        np.savez(file, **moved)  # type: ignore[arg-type]  # the stub takes a keyword for allow_pickle
+        names = ", ".join(moved)
+        again = work / "again"
+        again.mkdir()
+        made, left = _run(network, model, options, again, file, report)
+        if left:
+            raise VerificationError(
+                f"FINN does not keep the thresholds of the network behind {', '.join(left)}",
+                first_mismatch={"layer": next(iter(left))},
+                hint="convert with --backend rtl",
+            )
+        remark = f"thresholds of the network's own rounding, where FINN's give other codes: behind {names}"
+        made = replace(made, result={**made.result, "remarks": [*made.result["remarks"], remark]})
+    check_execution(made.result["execution"])
+    check_integers(made.model, made.folder)
+    check_ports(made.model, made.result["ports"])
+    return made
+
+
+def _run(
+    network: Path, model: QModel, options: FinnOptions, work: Path, moved: Path | None, report: Reporter
+) -> tuple[_Made, dict[str, Codes]]:
+    """What FINN makes in the folder `work`, and the thresholds in it that have to be moved."""
     args = {
         "model": str(network),
         "out": str(work),
@@ -106,28 +135,30 @@ def _generate(network: Path, model: QModel, options: FinnOptions, work: Path, re
         "folding": str(options.folding) if options.folding else None,
         "guard": options.guard,
         "reload": options.reload,
+        "thresholds": str(moved) if moved else None,
     }
     result = run_command(
         ENVIRONMENT, "dwell.hls.finn.generate:generate", args, report, environment=ENVIRONMENT
     )
     rewrite(work / "sources")
-    core = Core.from_json(json.loads((work / "stitched.json").read_text()))
     ports = result["ports"]
-    sides = [(p["beats"], -(-p["elements"] * p["width"] // 8)) for p in (ports["input"], ports["output"])]
-    frame = Frame(sides[0][0], sides[0][1], sides[1][0], sides[1][1])
-    verilog = sorted((work / "sources").glob("*.sv"), key=lambda p: (not p.stem.endswith("_pkg"), p.name))
-    sources = (*verilog, *sorted((work / "sources").glob("*.v")))
     golden = from_first_quantizer(model, float(result["input_scale"]), float(result["input_offset"]))
     golden = to_last_sum(golden)
     matrices = match(golden, result["matrices"], work / "sources", all_of_them=options.reload)
     lowest = {str(m["layer"]): m["lowest"] for m in result["matrices"] if m["lowest"] is not None}
-    remarks = other_thresholds(golden, matrices, lowest, thresholds(work))
-    result = {**result, "remarks": [*result["remarks"], *remarks]}
-    if options.reload:
-        width = int(ports["output"]["width"])
-        golden = for_any_weights(golden, matrices, lowest, thresholds(work), width)
-    check_ports(golden, ports)
-    return _Made(result, core, sources, frame, golden, matrices if options.reload else ())
+    wrong = moved_thresholds(golden, matrices, lowest, thresholds(work))
+    if options.reload and not wrong:
+        golden = for_any_weights(golden, matrices, lowest, thresholds(work), int(ports["output"]["width"]))
+    core = Core.from_json(json.loads((work / "stitched.json").read_text()))
+    verilog = sorted((work / "sources").glob("*.sv"), key=lambda p: (not p.stem.endswith("_pkg"), p.name))
+    sources = (*verilog, *sorted((work / "sources").glob("*.v")))
+    used = matrices if options.reload else ()
+    return _Made(result, core, sources, _frame(ports), golden, work, used), wrong
+
+
+def _frame(ports: Mapping[str, Any]) -> Frame:
+    sides = [(p["beats"], -(-p["elements"] * p["width"] // 8)) for p in (ports["input"], ports["output"])]
+    return Frame(sides[0][0], sides[0][1], sides[1][0], sides[1][1])
 
 
 def _flat(made: _Made, extra: list[Path], top: str, out: Path, report: Reporter) -> Path:

@@ -96,11 +96,6 @@ def _fits(model: QModel, node: Table, table: Table) -> bool:
 
 def same_steps(one: Table, other: Table, low: Codes, high: Codes) -> bool:
     """Whether two tables are the same function of codes from `low` to `high` (by channel, or one for all)."""
-    return first_difference(one, other, low, high) is None
-
-
-def first_difference(one: Table, other: Table, low: Codes, high: Codes) -> tuple[int, int] | None:
-    """Channel and code at which two tables differ first, of codes from `low` to `high`; None if they do not."""
     rows = max(len(one.breaks), len(other.breaks), np.size(low))
     ends = [np.broadcast_to(np.asarray(end).reshape(-1), (rows,)) for end in (low, high)]
     for row, (least, most) in enumerate(zip(*ends, strict=True)):
@@ -109,8 +104,8 @@ def first_difference(one: Table, other: Table, low: Codes, high: Codes) -> tuple
         points = points[(points >= least) & (points <= most)]
         first, second = (levels[np.searchsorted(breaks, points, side="right")] for breaks, levels in tables)
         if not np.array_equal(first, second):
-            return row, int(points[first != second].min())
-    return None
+            return False
+    return True
 
 
 def _real(tensor: Tensor, scale: float, offset: float) -> Tensor:

@@ -178,7 +178,8 @@ def fold(model: Any, asked: Asked, config: Any, checkpoints: Path) -> tuple[Any,
     names = STEPS_TO_FOLDING[1:] if asked.folding else STEPS_TO_FOLDING
     model = run_steps(model, names, config, checkpoints)
     guarded = model.graph.node if asked.guard else ()
-    remarks = [rules.guard_fold(node.name, getCustomOp(node)) for node in guarded]
+    rate = asked.folding is None
+    remarks = [rules.guard_fold(node.name, getCustomOp(node), keep_rate=rate) for node in guarded]
     return run_steps(model, STEPS_TO_ESTIMATES, config, checkpoints), [r for r in remarks if r]
 
 

@@ -55,6 +55,21 @@ def matrices(model: Any, out: Path) -> list[dict[str, Any]]:
     return found
 
 
+def move_thresholds(model: Any, file: Path | None) -> Any:
+    """Put the thresholds in `file`, by the layer before them, in place of FINN's."""
+    from qonnx.custom_op.registry import getCustomOp
+
+    if file is None:
+        return model
+    with np.load(file) as arrays:
+        wanted = dict(arrays)
+    for node in [n for n in model.graph.node if n.name in wanted]:
+        behind = _quantizer(model, node)
+        model.set_initializer(behind.input[1], wanted[node.name].astype(np.float32))
+        getCustomOp(behind).minimize_weight_bit_width(model)
+    return model
+
+
 def _quantizer(model: Any, node: Any) -> Any:
     """The thresholds that a matrix unit's sums go to, if they go there alone."""
     readers = model.find_consumers(node.output[0]) or []

@@ -242,11 +242,11 @@ def _sizes(operation: Any) -> dict[str, int]:
     return sizes
 
 
-def guard_fold(name: str, operation: Any) -> str:
+def guard_fold(name: str, operation: Any, *, keep_rate: bool) -> str:
     """Change, in place, a fold at which the matrix unit of the library loses data; a remark if it did.
 
     With as many multipliers as inputs (SIMD = MW) the unit can give a result in every clock, and its output
-    queue overflows when the next layer stalls for long.
+    queue overflows when the next layer stalls for long. To `keep_rate`, more outputs are computed at once instead.
     """
     types = operation.get_nodeattr_types()
     if "MW" not in types:
@@ -261,4 +261,18 @@ def guard_fold(name: str, operation: Any) -> str:
             hint="use --backend rtl",
         )  # fmt: skip
     operation.set_nodeattr("SIMD", smaller)
-    return f"{name}: SIMD {simd} made {smaller}, for with SIMD = MW the library's output queue can overflow"
+    wider = _more_outputs(operation, simd / smaller) if keep_rate else ""
+    return (
+        f"{name}: SIMD {simd} made {smaller}{wider}, "
+        "for with SIMD = MW the library's output queue can overflow"
+    )
+
+
+def _more_outputs(operation: Any, times: float) -> str:
+    """Let a matrix unit compute so many `times` more outputs at once, or as many as there are; what was done."""
+    outputs, before = int(operation.get_nodeattr("MH")), int(operation.get_nodeattr("PE"))
+    after = next(
+        d for d in range(1, outputs + 1) if outputs % d == 0 and (d >= times * before or d == outputs)
+    )
+    operation.set_nodeattr("PE", after)
+    return f" and PE {before} made {after}" if after != before else ""

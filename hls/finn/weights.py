@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.errors import ConfigError, VerificationError
-from dwell.hls.finn.golden import first_difference, same_steps
+from dwell.hls.finn.golden import same_steps
 from dwell.hls.qmodel import Codes, Conv2D, Dense, Flatten, Node, QModel, Reshape, Table
 from dwell.hls.rtl.folded.memory import Memory, packed
 
@@ -174,28 +174,6 @@ def for_any_weights(
     out = model.tensors[model.output]
     wide = replace(out, type=replace(out.type, signed=True, width=width))
     return replace(model, nodes=tuple(nodes), tensors={**model.tensors, model.output: wide})
-
-
-def other_thresholds(
-    model: QModel, found: Sequence[Matrix], lowest: Mapping[str, int], steps: Mapping[str, Codes]
-) -> list[str]:
-    """A remark on every quantizer whose thresholds FINN has otherwise than the network: sums at which the rounding
-    of floats decides."""
-    remarks = []
-    for matrix in found:
-        layer = next(n for n in model.nodes if n.name == matrix.node)
-        assert isinstance(layer, Conv2D | Dense)
-        for table in _readers(model.nodes, layer.output):
-            if not isinstance(table, Table) or matrix.layer not in lowest:
-                continue
-            whole = _as_finn_has_it(model, matrix, layer, table, lowest, steps)
-            place = first_difference(table, whole, *model.value_range(table.inputs[0]))
-            if place is not None:
-                remarks.append(
-                    f"{table.name}: at a sum of {place[1]} in channel {place[0]} FINN's threshold and the network's "
-                    "differ, as the rounding of floats decides there: such a frame gives another code"
-                )
-    return remarks
 
 
 def _as_finn_has_it(

@@ -9,7 +9,14 @@ from pathlib import Path
 import brevitas.nn as qnn
 import torch
 from brevitas.export import export_qonnx
-from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerTensorFloat, Uint8ActPerTensorFloat
+from brevitas.quant import (
+    Int8ActPerTensorFixedPoint,
+    Int8ActPerTensorFloat,
+    Int8WeightPerTensorFixedPoint,
+    Int8WeightPerTensorFloat,
+    Uint8ActPerTensorFixedPoint,
+    Uint8ActPerTensorFloat,
+)
 
 
 def dense(sizes: Sequence[int], seed: int = 3) -> torch.nn.Sequential:
@@ -54,3 +61,16 @@ def export(network: torch.nn.Sequential, path: Path, *, frames: int = 5) -> Path
     network.eval()
     export_qonnx(network, torch.zeros(1, inputs), export_path=str(path))
     return path
+
+
+def export_power_of_two(path: Path) -> Path:
+    """Two layers of 8 inputs whose scales are powers of two: many sums lie half way between two codes."""
+    torch.manual_seed(1)
+    weights = {"bias": False, "weight_quant": Int8WeightPerTensorFixedPoint, "weight_bit_width": 4}
+    network = torch.nn.Sequential(
+        qnn.QuantIdentity(act_quant=Int8ActPerTensorFixedPoint, bit_width=4),
+        qnn.QuantLinear(8, 8, **weights),
+        qnn.QuantReLU(act_quant=Uint8ActPerTensorFixedPoint, bit_width=3),
+        qnn.QuantLinear(8, 4, **weights),
+    )
+    return export(network, path)

@@ -15,7 +15,8 @@ from dwell.errors import ConfigError, VerificationError
 from dwell.hls.design import Design
 from dwell.hls.finn.convert import FinnOptions, convert
 from dwell.hls.finn.golden import same_steps
-from dwell.hls.finn.weights import Matrix, for_any_weights, match, other_thresholds
+from dwell.hls.finn.thresholds import moved_thresholds
+from dwell.hls.finn.weights import Matrix, for_any_weights, match
 from dwell.hls.frontends.network import network_from_file
 from dwell.hls.qmodel import Dense, FixedPoint, Overflow, QModel, Rounding, Table
 from dwell.hls.qmodel.build import Builder
@@ -95,17 +96,17 @@ def test_a_quantizer_for_any_weights_falls_where_finn_flipped_its_sum() -> None:
     breaks = np.array([[-3, 4], [-3, 4], [0, 1], [-7, 11]])
     levels = np.array([[-1, 0, 1], [1, 0, -1], [-1, 0, 1], [-1, 0, 1]])
     build.append(Table("t", ("y",), "z", breaks, levels), FixedPoint(True, 2, 0))
-    model = build.finish("net", "z")
+    model = build.finish("net", "z", [("q", "z")])
     unit = replace(SMALL, flipped=(1,))
     whole = for_any_weights(model, [unit], {"MVAU_rtl_0": -1}, {"MVAU_rtl_0": thresholds}, 2)
     table = next(node for node in whole.nodes if isinstance(node, Table))
     for k in range(4):
         got = table.levels[k][np.searchsorted(table.breaks[k], sums, side="right")]
         assert (got == wanted[k]).all()
-    assert other_thresholds(model, [unit], {"MVAU_rtl_0": -1}, {"MVAU_rtl_0": thresholds}) == []
+    assert moved_thresholds(model, [unit], {"MVAU_rtl_0": -1}, {"MVAU_rtl_0": thresholds}) == {}
     moved = {"MVAU_rtl_0": thresholds + 1}
-    remarks = other_thresholds(model, [unit], {"MVAU_rtl_0": -1}, moved)
-    assert [r.split(" FINN")[0] for r in remarks] == ["t: at a sum of -3 in channel 0"]
+    back = moved_thresholds(model, [unit], {"MVAU_rtl_0": -1}, moved)["MVAU_rtl_0"]
+    assert (back == thresholds).all()
     with pytest.raises(VerificationError, match="'t': FINN's thresholds are not the network's"):
         for_any_weights(model, [unit], {"MVAU_rtl_0": -1}, moved, 2)
 
