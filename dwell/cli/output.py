@@ -44,6 +44,8 @@ def _shown(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
         return ", ".join(_shown(item) for item in value)
+    if isinstance(value, Mapping):  # a type says what it is in its text
+        return str(value.get("text") or ", ".join(f"{key} {_shown(item)}" for key, item in value.items()))
     return "" if value is None else str(value)
 
 

@@ -141,9 +141,10 @@ def _climb(
             "dead_time": DEAD_TIME, "clocks_a_beat": round(clocks / beats, 4),
             "swaps": swaps if isinstance(swaps, str) else {"swaps": len(swaps), "words": len(swaps[0].writes)},
             "stalls": stalls, "seed": seed,
-            "latency_and_ii": "of design.json, measured on rungs 4 and 5",
+            "latency_and_intervals": "of design.json, measured on rungs 4 and 5",
             "build_digest": link.info["build_digest"],
         },
+        dut.frame_cycles,
     )  # fmt: skip
 
 
