@@ -97,13 +97,15 @@ def _finn(
     from dwell.hls.finn.asked import finn_design
 
     design = finn_design(model, network.path, args, board, folder)
+    estimated = json.loads((folder / "finn/report/estimate_network_performance.json").read_text())
     return {
         "style": design.style,
         "latency_cycles": design.latency_cycles,
         "ii_cycles": design.ii_cycles,
         "layers": [dict(layer) for layer in design.layers],
         "frame_cycles": design.frame_cycles,
-        "notes": [*model.notes, *design.notes],
+        "estimate": {"frame_cycles": int(estimated["max_cycles"])},
+        "notes": list(design.notes),
     }
 
 
