@@ -31,6 +31,9 @@ from dwell.sim.workload import Frame
 ICARUS_CLOCKS = 800
 """Clocks of a phase on Icarus, about, which is some hundred times slower than a Verilated model on a real network."""
 
+ICARUS_LONGEST_FRAME = 4_000
+"""Clocks of a frame, the least that a phase can play, beyond which Icarus would run for hours."""
+
 _log = logging.getLogger("dwell.simulate")
 
 Progress = Callable[[float, str], None]
@@ -66,19 +69,12 @@ def climb_bench(
 ) -> RungResult:
     """Play `frames` on each of `simulators` and compare every decision with the QModel's.
 
-    Icarus is left out where it is not installed, and said to be so. `out/junit.xml` is written always,
-    `out/waves_<simulator>.*` when a run fails. Raises `VerificationError` with the first mismatch, on a
-    protocol fault, a deadlock, or a latency or interval that is not that of design.json.
+    Beside Verilator, Icarus is left out, with the reason, where it is not installed or a frame is too long for
+    it. `out/junit.xml` is written always, `out/waves_<simulator>.*` when a run fails. Raises `VerificationError`
+    with the first mismatch, on a protocol fault, a deadlock, or a latency or interval that is not that of
+    design.json.
     """
-    chosen = [verilator_simulator()] if "verilator" in simulators else []
-    missing = []
-    if "icarus" in simulators:
-        try:
-            chosen.append(icarus_simulator())
-        except DwellError:
-            if not chosen:
-                raise
-            missing.append("icarus")
+    chosen, left_out = _choose(dut, simulators)
     out.mkdir(parents=True, exist_ok=True)
     played: dict[str, _Played] = {}
     junit: dict[str, Path] = {}
@@ -94,7 +90,22 @@ def climb_bench(
                 played[simulator.name] = _play(dut, simulator, frames, stalls, folder, out, seed, say)
         finally:
             merge_junit({key: path for key, path in junit.items() if path.is_file()}, out / "junit.xml")
-    return _result(played, missing, stalls, seed)
+    return _result(played, left_out, stalls, seed)
+
+
+def _choose(dut: Dut, names: Sequence[str]) -> tuple[list[Simulator], dict[str, str]]:
+    """The simulators asked for, and why one of them is left out."""
+    chosen = [verilator_simulator()] if "verilator" in names else []
+    if "icarus" not in names:
+        return chosen, {}
+    if chosen and dut.frame_cycles > ICARUS_LONGEST_FRAME:
+        return chosen, {"icarus": f"a frame takes {dut.frame_cycles} clocks"}
+    try:
+        return [*chosen, icarus_simulator()], {}
+    except DwellError:
+        if not chosen:
+            raise
+        return chosen, {"icarus": "not installed"}
 
 
 def _play(
@@ -205,7 +216,9 @@ def _keep_waves(
     return f"the waves of phase {failing[0].name} are in {kept.name}, beside junit.xml in {out}"
 
 
-def _result(played: Mapping[str, _Played], missing: Sequence[str], stalls: bool, seed: int) -> RungResult:
+def _result(
+    played: Mapping[str, _Played], left_out: Mapping[str, str], stalls: bool, seed: int
+) -> RungResult:
     first = next(iter(played.values()))
     windows = sum(sum(one.windows.values()) for one in played.values())
     labels = ", ".join(one.label for one in played.values())
@@ -214,7 +227,7 @@ def _result(played: Mapping[str, _Played], missing: Sequence[str], stalls: bool,
         "latency_least": first.timing.latency_least,
         "stalls": stalls,
         "seed": seed,
-        "not_installed": list(missing),
+        "left_out": dict(left_out),
         **({"not_reloaded": first.reload} if first.reload else {}),
         "junit": "junit.xml",
     }

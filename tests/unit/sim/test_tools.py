@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from dwell import tools
 from dwell.errors import ConfigError, DesignEditedError, ToolNotFoundError
+from dwell.sim import bench_rung
 from dwell.sim.commands import simulate
+from dwell.sim.dut import Dut
 
 pytestmark = pytest.mark.fast
 
@@ -123,3 +126,12 @@ def test_an_edited_design_is_refused(box3_folder: Path, tmp_path: Path) -> None:
         simulate(_args(folder, tmp_path / "out"))
     assert caught.value.exit_code == 4
     assert "--allow-edited" in caught.value.hint
+
+
+@pytest.mark.rtl
+def test_icarus_is_left_out_where_a_frame_takes_it_hours(sums4: Dut) -> None:
+    assert "icarus" not in bench_rung._choose(sums4, ("verilator",))[1]
+    long = replace(sums4, frame_cycles=bench_rung.ICARUS_LONGEST_FRAME + 1)
+    chosen, left_out = bench_rung._choose(long, ("verilator", "icarus"))
+    assert [simulator.name for simulator in chosen] == ["verilator"]
+    assert left_out == {"icarus": "a frame takes 4001 clocks"}
