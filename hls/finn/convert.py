@@ -21,6 +21,7 @@ from dwell.hls.finn.flatten import rewrite
 from dwell.hls.finn.golden import from_first_quantizer, to_last_sum
 from dwell.hls.finn.matrices import thresholds
 from dwell.hls.finn.measured import measured
+from dwell.hls.finn.quantizers import with_tables
 from dwell.hls.finn.reload_text import Writable, outside, print_weights
 from dwell.hls.finn.sizing import Frame, Sizes
 from dwell.hls.finn.thresholds import moved_thresholds
@@ -146,9 +147,11 @@ def _run(
     golden = to_last_sum(golden)
     matrices = match(golden, result["matrices"], work / "sources", all_of_them=options.reload)
     lowest = {str(m["layer"]): m["lowest"] for m in result["matrices"] if m["lowest"] is not None}
-    wrong = moved_thresholds(golden, matrices, lowest, thresholds(work))
+    found = thresholds(work)
+    wrong = moved_thresholds(golden, matrices, lowest, found, any_weights=options.reload)
     if options.reload and not wrong:
-        golden = for_any_weights(golden, matrices, lowest, thresholds(work), int(ports["output"]["width"]))
+        golden = with_tables(golden)
+        golden = for_any_weights(golden, matrices, lowest, found, int(ports["output"]["width"]))
     core = Core.from_json(json.loads((work / "stitched.json").read_text()))
     verilog = sorted((work / "sources").glob("*.sv"), key=lambda p: (not p.stem.endswith("_pkg"), p.name))
     sources = (*verilog, *sorted((work / "sources").glob("*.v")))

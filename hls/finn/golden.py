@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from dwell.errors import ConfigError
+from dwell.hls.finn.quantizers import with_tables
 from dwell.hls.qmodel import (
     Codes,
     Conv2D,
@@ -80,6 +81,7 @@ def like(own: QModel, model: QModel) -> QModel:
         entry = own.tensors[own.input]
         scale, offset = np.asarray(entry.scale) * entry.type.step, np.asarray(entry.offset)
         model = to_last_sum(from_first_quantizer(model, float(scale), float(offset)))
+    model = with_tables(model)
     tables = {node.name: node for node in own.nodes if isinstance(node, Table)}
     nodes = []
     for node in model.nodes:

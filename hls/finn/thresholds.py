@@ -12,76 +12,73 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from dwell.hls.finn.quantizers import codes_of_sums, way_to_quantizer
 from dwell.hls.finn.weights import Matrix
 from dwell.hls.frontends.tables import steps_of
-from dwell.hls.qmodel import (
-    Affine,
-    Cast,
-    Clip,
-    Codes,
-    Conv2D,
-    Dense,
-    LeakyRelu,
-    Node,
-    QModel,
-    Relu,
-    Table,
-)
-from dwell.hls.qmodel.kernels import evaluate
+from dwell.hls.qmodel import Codes, Conv2D, Dense, Node, QModel, Table
 
 
 def moved_thresholds(
-    model: QModel, found: Sequence[Matrix], lowest: Mapping[str, int], steps: Mapping[str, Codes]
+    model: QModel,
+    found: Sequence[Matrix],
+    lowest: Mapping[str, int],
+    steps: Mapping[str, Codes],
+    *,
+    any_weights: bool = False,
 ) -> dict[str, Codes]:
     """Thresholds (channels, steps) by FINN's layer, for those that have to be moved to give the codes of `model`.
 
     `lowest` is the lowest code, `steps` are FINN's thresholds (1 or channels, steps) of the quantizer behind a layer.
+    They hold for the sums that `model` can give, or, with `any_weights`, other weights in its place.
     """
     moved = {}
     for matrix in found:
         layer = next(node for node in model.nodes if node.name == matrix.node)
         assert isinstance(layer, Conv2D | Dense)
-        way = _to_quantizer(model, layer)
+        way = way_to_quantizer(model, layer)
         if not way or matrix.layer not in lowest:
             continue
         own = np.broadcast_to(steps[matrix.layer], (matrix.mh, np.shape(steps[matrix.layer])[1]))
-        wanted = _wanted(model, matrix, layer, way, lowest[matrix.layer], own)
+        # A table knows the sums of its own network only.
+        beyond = any_weights and not any(isinstance(node, Table) for node in way)
+        ends = _sums(model, matrix, layer, beyond)
+        wanted = _wanted(model, matrix, layer, way, lowest[matrix.layer], own, ends)
         if (wanted != own).any():
             moved[matrix.layer] = wanted
     return moved
 
 
-def _to_quantizer(model: QModel, layer: Node) -> list[Node]:
-    """The nodes from a layer's sums to its quantizer, each the only reader of the one before; none if it has none."""
-    quantized = {name for _, name in model.quantizers}
-    way: list[Node] = []
-    tensor = layer.output
-    while not way or way[-1].output not in quantized:
-        readers = model.readers(tensor)
-        if len(readers) != 1 or not isinstance(readers[0], Relu | LeakyRelu | Clip | Affine | Cast | Table):
-            return []
-        way.append(readers[0])
-        tensor = readers[0].output
-    return way
+def _sums(model: QModel, matrix: Matrix, layer: Conv2D | Dense, any_weights: bool) -> tuple[Codes, Codes]:
+    """Lowest and highest code (channels,) of a layer's sums."""
+    if not any_weights:
+        low, high = model.value_range(layer.output)
+        return np.broadcast_to(low, (matrix.mh,)), np.broadcast_to(high, (matrix.mh,))
+    largest = max(int(np.abs(end).max()) for end in model.value_range(layer.inputs[0]))
+    most = matrix.mw * largest * max(-matrix.low, (1 << (matrix.width - 1)) - 1)
+    shift, bias = _places(model, layer)
+    return bias - (most << shift), bias + (most << shift)
+
+
+def _places(model: QModel, layer: Conv2D | Dense) -> tuple[int, Codes]:
+    """How far a layer's own sums are shifted in its output's codes, and its bias in them."""
+    frac = model.tensors[layer.output].type.frac
+    shift = frac - model.tensors[layer.inputs[0]].type.frac - layer.weight_type.frac
+    return shift, layer.bias << (frac - layer.bias_frac)
 
 
 def _wanted(
-    model: QModel, matrix: Matrix, layer: Conv2D | Dense, way: Sequence[Node], lowest: int, own: Codes
+    model: QModel,
+    matrix: Matrix,
+    layer: Conv2D | Dense,
+    way: Sequence[Node],
+    lowest: int,
+    own: Codes,
+    between: tuple[Codes, Codes],
 ) -> Codes:
-    """`own` thresholds (channels, steps) with those moved that give another code for a sum that can occur."""
-    low, high = (np.broadcast_to(end, (matrix.mh,)) for end in model.value_range(layer.output))
-
-    def code(sums: Codes) -> Codes:
-        for node in way:
-            sources = [model.tensors[name] for name in node.inputs]
-            out = model.tensors[node.output]
-            sums = evaluate(node, sources, out, model.intervals[node.inputs[0]], [sums])
-        return sums
-
-    asked = steps_of(code, low, high)
-    sums = model.tensors[layer.output].type
-    shift = sums.frac - model.tensors[layer.inputs[0]].type.frac - layer.weight_type.frac
-    bias = layer.bias << (sums.frac - layer.bias_frac)
+    """`own` thresholds (channels, steps) with those moved that give another code for a sum `between` two ends."""
+    low, high = between
+    asked = steps_of(codes_of_sums(model, way), low, high)
+    shift, bias = _places(model, layer)
     rows = []
     for channel in range(matrix.mh):
         row = channel % len(asked.breaks)
