@@ -19,6 +19,8 @@ _ENVIRONMENT_PURPOSES = {
     "build": "training, conversion, simulation, synthesis, tests",
     "abtem": "multislice data, made once and offline",
     "finn": "the back end finn: FINN+ without Vivado",
+    "board": "the simulated board: PYNQ over the Verilated firmware",
+    "scope": "the Nion Swift simulator, in a process of its own",
     "qkeras": "QKeras networks: training, and reading of .h5 files",
 }
 _HLS4ML_GROUP = "hls4ml.backends"
