@@ -86,7 +86,7 @@ def convert(network: Path, model: QModel, options: FinnOptions, out: Path, work:
         sizes = _size(made, work, report)
         if tool:
             asked = {"part": options.part, "clock_mhz": options.clock_mhz}
-            sources, remark = by_vivado(made.core, sizes.depths, asked, tool, work, report)
+            sources, remark = by_vivado(made.core, sizes.depths, asked, tool, made.folder, report)
             remarks = [*made.result["remarks"], remark]
             made = replace(made, sources=sources, result={**made.result, "remarks": remarks})
         net = _netlist(made, sizes, options, work, report)
