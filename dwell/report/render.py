@@ -8,6 +8,7 @@ from typing import Any
 
 from dwell.report import figures
 from dwell.report.collect import RUNGS, ReportData
+from dwell.report.design_page import design_text, layer_text, type_text
 from dwell.report.loop import design_digest
 from dwell.report.loop_page import footer_evidence, loop_page
 from dwell.report.marks import marks
@@ -46,9 +47,9 @@ def page(data: ReportData) -> dict[str, Any]:
         "scans": _scans(data),
         "target_false_alarm": f"{float(data.evaluation.get('target_false_alarm', 1e-4)):g}",
         "sets": _sets(data),
-        "layers": [_layer(layer) for layer in design["layers"]],
-        "design_text": _design_text(design) + _widths_text(data.manifests.get("quantize")),
-        "flow_input": f"pixels {_type(design['input']['type'])}",
+        "layers": [layer_text(layer) for layer in design["layers"]],
+        "design_text": design_text(design) + _widths_text(data.manifests.get("quantize")),
+        "flow_input": f"pixels {type_text(design['input']['type'])}",
         "flow_output": f"{design['output']['tdata_bits']}-bit beats",
         "resources": _resources(data.synthesis),
         "board_name": design["board"],
@@ -66,8 +67,10 @@ def _tiles(data: ReportData) -> list[dict[str, str]]:
     if data.bench:
         latency = data.bench["latency_cycles"]
         ns = 1000 * latency / clock_mhz
-        tiles.append(("from one decision to the next, measured", _cycles(data.bench["ii_cycles"])))
-        tiles.append((f"from the window's last pixel, measured; {ns:.0f} ns", _cycles(latency)))
+        each, clocks = ("decision", "ii_cycles") if data.design["max_width"] else ("frame", "frame_cycles")
+        tiles.append((f"from one {each} to the next, measured", _cycles(data.bench[clocks])))
+        since = "the window's last pixel" if data.design["max_width"] else "the frame's last beat"
+        tiles.append((f"from {since}, measured; {ns:.0f} ns", _cycles(latency)))
     if data.synthesis:
         used = data.synthesis
         tiles.append((f"{used['evidence']} by {used['tool']}", f"{used['lut']:,} LUT"))
@@ -128,33 +131,6 @@ def _set(key: str, methods: Mapping[str, Mapping[str, Any]], data: ReportData) -
         "bars": figures.recall_bars(bars, key),
         "rows": rows,
     }
-
-
-def _type(kind: Mapping[str, Any]) -> str:
-    return str(kind["text"])
-
-
-def _layer(layer: Mapping[str, Any]) -> dict[str, str]:
-    kernel = layer["kernel"]
-    window = "×".join(str(side) for side in layer.get("window", ()))
-    return {
-        "name": str(layer["name"]),
-        "what": f"{layer['kind']} {window}".strip() + f", {layer['style']}",
-        "weight_type": _type(layer["weight_type"]) if layer.get("weight_type") else "none",
-        "kernel": f"{kernel['adders']} adders, {kernel['stages']} stages",
-        "latency": f"{layer['latency_cycles']} clocks",
-        "memory": f"{layer['line_buffer_bits'] / 1024:.1f} kbit line buffer",
-        "out_type": _type(layer["out_type"]),
-    }
-
-
-def _design_text(design: Mapping[str, Any]) -> str:
-    rows, columns = design["window"]
-    return (
-        f"One decision looks at {rows}×{columns} pixels. It can be taken {design['latency_cycles']} clocks "
-        "after the window's last pixel has entered, as the structure predicts and the bench checks. "
-        f"Lines may be up to {design['max_width']} pixels wide; no frame is stored."
-    )
 
 
 def _resources(synthesis: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -148,7 +148,8 @@ def test_it_becomes_a_design(network: Callable[[], torch.nn.Module], tmp_path: P
     (tmp_path / "work").mkdir()
     options = FinnOptions(PART, "pynq-z2", target_fps=200_000)
     design = convert(path, model, options, tmp_path / "design", tmp_path / "work")
-    assert design.frame_cycles <= 1.05 * max(layer["cycles_estimate"] for layer in design.layers)
+    # FINN's estimate is of each layer alone: at a join, and round the padding of its branch, clocks come on top.
+    assert design.frame_cycles <= 1.1 * max(layer["cycles_estimate"] for layer in design.layers)
 
 
 @needs_finn
