@@ -14,7 +14,7 @@ from dwell.hls.rtl.circuit import Range
 from dwell.hls.rtl.names import identifier
 from dwell.hls.rtl.options import RtlOptions
 from dwell.hls.rtl.stream.blocks import Plan
-from dwell.hls.rtl.stream.controls import EntryPart, Handshakes, part_of
+from dwell.hls.rtl.stream.clocks import Running
 
 #: Steps that are followed, and clocks after which one that has not come out is given up.
 _STEPS, _MOST_CLOCKS = 6, 1_000_000
@@ -93,27 +93,17 @@ def step_latency(plan: Plan) -> int:
 
     Raises `InternalError` where steps differ, or do not come out.
     """
-    wires = Handshakes(plan.links)
-    parts = [part_of(block, plan, wires, 0) for block in plan.blocks]
-    entry, backwards = parts[0], list(reversed(parts))
-    assert isinstance(entry, EntryPart)
-    wires.ready[plan.result] = True
+    run = Running(plan, 0)
     started, found = -1, []
     for clock in range(_MOST_CLOCKS):
-        entry.left = int(started < 0)
-        for part in parts:
-            part.give()
-        for part in backwards:
-            part.take()
-        gone, before = wires.valid[plan.result], entry.taken
-        for part in parts:
-            part.tick()
+        run.entry.left = int(started < 0)
+        gone, taken = run.clock()
         if gone:
             found.append(clock - started)
             started = -1
             if len(found) == _STEPS:
                 break
-        elif entry.taken > before:
+        elif taken:
             started = clock
     if len(found) < _STEPS or len(set(found)) != 1:
         raise InternalError(f"steps through a body take {found} clocks")

@@ -138,6 +138,30 @@ class _Log:
         return Timing(starts, ends, tuple(self.last_out[:whole]), self.steady, high)
 
 
+class Running:
+    """The control of a plan's blocks at work: `frames` frames enter, the sink is always ready."""
+
+    def __init__(self, plan: Plan, frames: int) -> None:
+        self._wires, self._result = Handshakes(plan.links), plan.result
+        self.parts = [part_of(block, plan, self._wires, frames) for block in plan.blocks]
+        self._backwards = list(reversed(self.parts))
+        entry = self.parts[0]
+        assert isinstance(entry, EntryPart)
+        self.entry = entry
+        self._wires.ready[plan.result] = True
+
+    def clock(self) -> tuple[bool, bool]:
+        """One clock more: whether a result left in it, and whether a beat was taken."""
+        for part in self.parts:
+            part.give()
+        for part in self._backwards:
+            part.take()
+        gone, before = self._wires.valid[self._result], self.entry.taken
+        for part in self.parts:
+            part.tick()
+        return gone, self.entry.taken > before
+
+
 def follow(plan: Plan, frames: int | None = None) -> Timing:
     """Frames back to back through the stream until they come and go at one interval: at most `frames` of them.
 
@@ -146,23 +170,11 @@ def follow(plan: Plan, frames: int | None = None) -> Timing:
     """
     if frames is None:
         frames = min(_MOST, max(_FEW, _FOLLOWED // _clocks(plan)))
-    wires = Handshakes(plan.links)
-    parts = [part_of(block, plan, wires, frames) for block in plan.blocks]
-    entry = parts[0]
-    assert isinstance(entry, EntryPart)
-    log = _Log(plan.links[entry.o[0]].beats, plan.links[plan.result].beats)
-    backwards = list(reversed(parts))
-    wires.ready[plan.result] = True
+    run = Running(plan, frames)
+    log = _Log(plan.links[run.entry.o[0]].beats, plan.links[plan.result].beats)
     while log.whole < frames and not log.steady:
-        for part in parts:
-            part.give()
-        for part in backwards:
-            part.take()
-        gone, before = wires.valid[plan.result], entry.taken
-        for part in parts:
-            part.tick()
-        log.note(gone, entry.taken > before)
-    return log.timing({part.o[0]: part.high for part in parts if isinstance(part, FifoPart)})
+        log.note(*run.clock())
+    return log.timing({part.o[0]: part.high for part in run.parts if isinstance(part, FifoPart)})
 
 
 def sized(plan: Plan) -> tuple[Plan, Pace]:
