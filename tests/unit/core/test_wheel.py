@@ -6,6 +6,7 @@ import fnmatch
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from importlib.metadata import version
@@ -15,6 +16,8 @@ import pytest
 
 from dwell.environments.locate import checkout
 
+#: The folders at the top that are packages of `dwell`.
+ROOMS = ("envs", "firmware", "hls", "host", "models", "quantize", "sim")
 _BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 
 
@@ -32,9 +35,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     copy = tmp_path_factory.mktemp("tree")
     for name in listed.stdout.decode().split("\0"):
-        if name and (root / name).is_file():
+        if name and (root / name).exists():  # a link to a room stays a link
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(root / name, copy / name)
+            shutil.copyfile(root / name, copy / name, follow_symlinks=False)
     return copy
 
 
@@ -51,19 +54,37 @@ def wheel(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_packages_and_data_files(tree: Path, wheel: Path) -> None:
     inside = {n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n}
 
-    settings = tomllib.loads((tree / "pyproject.toml").read_text())["tool"]["setuptools"]
-    folders = settings["package-dir"]
-    patterns = settings["package-data"]["*"]
+    patterns = tomllib.loads((tree / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["*"]
     expected = set()
-    for package, folder in folders.items():
-        for path in (tree / folder).rglob("*"):
-            relative = path.relative_to(tree / folder)
+    for folder in ("dwell", *ROOMS):
+        for path in (tree / folder).rglob("*"):  # rglob does not follow links
             # a script beside a package is none of it; a data file is
             source = path.suffix == ".py" and (path.parent / "__init__.py").exists()
             if path.is_file() and (source or any(fnmatch.fnmatch(path.name, p) for p in patterns)):
-                expected.add(f"{package.replace('.', '/')}/{relative.as_posix()}")
+                relative = path.relative_to(tree).as_posix()
+                expected.add(relative if folder == "dwell" else f"dwell/{relative}")
     assert expected - inside == set(), "in the tree, but not in the wheel: list it in pyproject.toml"
     assert inside - expected == set(), "in the wheel, but not in the tree"
+
+
+def test_every_room_at_the_top_is_linked_into_the_package(tree: Path) -> None:
+    links = {path.name: path.readlink() for path in (tree / "dwell").iterdir() if path.is_symlink()}
+    assert links == {room: Path("..") / room for room in ROOMS}
+
+
+def test_a_source_distribution_makes_the_same_wheel(tree: Path, wheel: Path, tmp_path: Path) -> None:
+    code = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=tree, capture_output=True, check=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        packed.extractall(tmp_path, filter="data")
+    source = archive.name.removesuffix(".tar.gz")
+    done = subprocess.run(
+        [sys.executable, "-c", _BUILD, str(tmp_path)], cwd=tmp_path / source, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (again,) = tmp_path.glob("*.whl")
+    assert zipfile.ZipFile(again).namelist() == zipfile.ZipFile(wheel).namelist()
 
 
 def test_an_installed_wheel_is_linked_into_environments(wheel: Path, tmp_path: Path) -> None:
