@@ -125,6 +125,6 @@ def write_evaluation(out: Path, results: Results, gallery: Sequence[Mapping[str,
         for key, one in methods.items():
             curves[f"{name}/{key}/false_alarm"] = one.false_alarm
             curves[f"{name}/{key}/recall"] = one.found
-    np.savez_compressed(out / "roc.npz", **curves)
+    np.savez_compressed(out / "roc.npz", allow_pickle=False, **curves)
     scans = {f"{k}/{key}": np.asarray(value) for k, scan in enumerate(gallery) for key, value in scan.items()}
-    np.savez_compressed(out / "gallery.npz", **scans)
+    np.savez_compressed(out / "gallery.npz", allow_pickle=False, **scans)

@@ -78,17 +78,17 @@ def decide(
     point = features[:, 1:].astype(np.float64) - (window - 1) // 2  # in decision pixels
     reach = int(np.ceil(radius_A / pixel_A)) + 1
     offset = np.arange(-reach, reach + 1)
-    i = np.rint(point[:, 0]).astype(np.int64)[:, None, None] + offset[None, :, None]
-    j = np.rint(point[:, 1]).astype(np.int64)[:, None, None] + offset[None, None, :]
-    distance2 = (i - point[:, 0, None, None]) ** 2 + (j - point[:, 1, None, None]) ** 2
-    inside = (i >= 0) & (i < h) & (j >= 0) & (j < w)
+    rows = np.rint(point[:, 0]).astype(np.int64)[:, None, None] + offset[None, :, None]
+    columns = np.rint(point[:, 1]).astype(np.int64)[:, None, None] + offset[None, None, :]
+    distance2 = (rows - point[:, 0, None, None]) ** 2 + (columns - point[:, 1, None, None]) ** 2
+    inside = (rows >= 0) & (rows < h) & (columns >= 0) & (columns < w)
     close = inside & (distance2 * pixel_A**2 <= radius_A**2)
     which = np.broadcast_to(frame[:, None, None], close.shape)
-    i, j = np.broadcast_to(i, close.shape), np.broadcast_to(j, close.shape)
+    rows, columns = np.broadcast_to(rows, close.shape), np.broadcast_to(columns, close.shape)
     near = np.zeros(scores.shape, bool)
-    near[which[close], i[close], j[close]] = True
+    near[which[close], rows[close], columns[close]] = True
     value = np.full(close.shape, -np.inf, np.float32)
-    value[close] = scores[which[close], i[close], j[close]]
+    value[close] = scores[which[close], rows[close], columns[close]]
     counted = np.all((point >= -0.5) & (point <= np.array([h, w]) - 0.5), axis=1)
     names, index = np.unique(specimen, return_inverse=True)
     index = index.astype(np.int32)

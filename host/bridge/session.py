@@ -127,7 +127,14 @@ def open_policy(project: Project) -> Policy:
 def _threshold(settings: BridgeSection, design: Design, validation: Path) -> int:
     if settings.threshold is None:
         return threshold_code(design.qmodel(), validation, settings.false_alarm_rate)
-    return int(np.ceil(settings.threshold / design.output.scale * 2.0**design.output.type.frac))
+    scale = design.output.scale
+    if not isinstance(scale, float) or design.output.offset != 0.0:
+        raise ConfigError(
+            "bridge.threshold cannot be written as a code: the design's scores have several scales or an offset",
+            hint="name bridge.false_alarm_rate instead: the threshold is then found on the validation set",
+            place="bridge.threshold",
+        )
+    return int(np.ceil(settings.threshold / scale * 2.0**design.output.type.frac))
 
 
 def run_experiment(

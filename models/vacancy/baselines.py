@@ -253,7 +253,8 @@ def tune(
             )
         return seen[key]
 
-    best = dict(max(detector.starts, key=value))
+    first = max(detector.starts, key=value)
+    best = dict(first)
     for _ in range(passes):
         before = dict(best)
         for name, values in detector.grid.items():

@@ -151,7 +151,12 @@ def _assemble(
 ) -> FrameSet:
     """Scan each source `scans` times, each with drift, jitter, contamination and noise of its own."""
     side, imaging = params.sets.frame_px, params.imaging
-    frames, vacancies, missing, intact, ids, rotation = [], [], [], [], [], []
+    frames: list[NDArray[np.float32]] = []
+    vacancies: list[FloatArray] = []
+    missing: list[NDArray[np.integer]] = []
+    intact: list[FloatArray] = []
+    ids: list[int] = []
+    rotation: list[float] = []
     for index, (source, seed) in enumerate(zip(sources, seeds, strict=True)):
         for child in seed.spawn(scans):
             rng = np.random.default_rng(child)

@@ -135,8 +135,7 @@ def linear_signal(
         (weight[:, None, None] * probe.intensity(distance2)).ravel(),
         minlength=rows * columns + 1,
     )
-    out: FloatArray = added[:-1].reshape(scan.shape)
-    return out
+    return added[:-1].reshape(scan.shape).astype(np.float64, copy=False)
 
 
 def contamination(params: ImagingParams, scan: Scan, rng: np.random.Generator) -> FloatArray:

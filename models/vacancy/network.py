@@ -94,12 +94,12 @@ def build(architecture: Architecture) -> torch.nn.Sequential:
     for number, layer in enumerate(architecture.layers, 1):
         conv = nn.Conv2d(layer.inputs, layer.outputs, layer.kernel)
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu" if layer.relu else "linear")
-        nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(conv.bias)
         if number == 1:
             _standardise_input(conv)
         if number == len(architecture.layers):
             conv.weight.data *= SCORE_GAIN
-            nn.init.constant_(conv.bias, PRIOR_LOGIT)  # type: ignore[arg-type]
+            nn.init.constant_(conv.bias, PRIOR_LOGIT)
         parts[layer.name] = conv
         if layer.relu:
             parts[f"relu{number}"] = nn.ReLU()

@@ -12,6 +12,7 @@ weights: 0 in the ring between the positive and the ignored radius, `positive_we
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,7 +108,7 @@ def fit(
             optimizer.zero_grad(set_to_none=True)
             scores = model(torch.from_numpy(frames)[:, None])[:, 0]
             value = loss(scores, torch.from_numpy(target), torch.from_numpy(weight), params.focal_gamma)
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
             optimizer.step()
             schedule.step()
             total += float(value.detach())
@@ -140,6 +141,9 @@ def fit_from_starts(
         if progress is not None:
             progress(done / effort, text)
 
+    def started(start: int, fraction: float, text: str) -> None:
+        step(fraction, f"start {start}, {text}")
+
     best: tuple[float, torch.nn.Module] | None = None
     for start in range(params.starts if params.starts > 1 else 0):
         deterministic(_start_seed(seed, start))
@@ -151,7 +155,7 @@ def fit_from_starts(
             window=window,
             seed=seed,
             epochs=params.start_epochs,
-            progress=lambda fraction, text, start=start: step(fraction, f"start {start + 1}, {text}"),
+            progress=partial(started, start + 1),
         )
         if best is None or history[-1] < best[0]:
             best = (history[-1], module)

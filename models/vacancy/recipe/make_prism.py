@@ -100,7 +100,7 @@ def main() -> None:
         path = args.work / f"{args.seed}_{index:03d}.npz"
         if not path.exists():
             start = time.monotonic()
-            np.savez(path.with_suffix(".tmp.npz"), **image(args.seed, index))
+            np.savez(path.with_suffix(".tmp.npz"), allow_pickle=False, **image(args.seed, index))
             path.with_suffix(".tmp.npz").rename(path)
             print(f"{index + 1}/{args.specimens}: {time.monotonic() - start:.1f} s", flush=True)
         parts.append(dict(np.load(path)))

@@ -56,10 +56,10 @@ def _watch_lifeline(over: threading.Event) -> None:
 
 
 def _make_column(settings: dict[str, Any]) -> Any:
-    from microscope_server.column import Column, Settings
-    from microscope_server.losses import LossSettings
-    from microscope_server.optics import ImagingSettings
-    from microscope_server.specimen import SpecimenSettings
+    from .column import Column, Settings
+    from .losses import LossSettings
+    from .optics import ImagingSettings
+    from .specimen import SpecimenSettings
 
     return Column(
         Settings(
@@ -73,7 +73,8 @@ def _make_column(settings: dict[str, Any]) -> Any:
 
 def _serve(column: Any, tls: dict[str, str], over: threading.Event) -> None:
     import Pyro5.api
-    from microscope_server.service import Microscope
+
+    from .service import Microscope
 
     config = Pyro5.api.config
     config.SSL, config.SSL_REQUIRECLIENTCERT = True, True

@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from microscope_server.losses import Losses, LossSettings
-from microscope_server.optics import ELECTRONS_PER_PA_US, Beam, Haadf, ImagingSettings
-from microscope_server.scan import LineScanDevice, LineScanModule
-from microscope_server.specimen import Sheet, SpecimenSettings, make_sheet
 from nion.data import Calibration, DataAndMetadata
 from nion.device_kit import CameraDevice
 from nion.instrumentation import DriftTracker, HardwareSource, camera_base, scan_base
 from nion.usim_device import CameraSimulator, InstrumentDevice
 from nion.utils import Geometry, Registry
 from numpy.typing import NDArray
+
+from .losses import Losses, LossSettings
+from .optics import ELECTRONS_PER_PA_US, Beam, Haadf, ImagingSettings
+from .scan import LineScanDevice, LineScanModule
+from .specimen import Sheet, SpecimenSettings, make_sheet
 
 _CAMERA_ROWS = 4  # of the spectrometer's camera; rows are summed, so few are as good as many and cheaper
 _ID = "usim_stem_controller"
@@ -39,7 +40,7 @@ class Settings:
     losses: LossSettings
 
 
-class _Instrument(InstrumentDevice.Instrument):  # type: ignore[misc]
+class _Instrument(InstrumentDevice.Instrument):
     """Nion's instrument with a spectrometer camera of our size."""
 
     channels = 1024
@@ -57,7 +58,7 @@ class _Instrument(InstrumentDevice.Instrument):  # type: ignore[misc]
         return tuple(super().camera_readout_area(camera_type))
 
 
-class _EelsCamera(CameraSimulator.CameraSimulator):  # type: ignore[misc]
+class _EelsCamera(CameraSimulator.CameraSimulator):
     """What falls on the spectrometer's camera: counted electrons, the probe where Nion's instrument says it
     is.
     """
@@ -98,7 +99,7 @@ class _EelsCamera(CameraSimulator.CameraSimulator):  # type: ignore[misc]
         )
 
 
-class _Generator(InstrumentDevice.ScanDataGenerator):  # type: ignore[misc]
+class _Generator(InstrumentDevice.ScanDataGenerator):
     """Stands where Nion keeps its samples; lines come from the scan device, so it is never asked for data."""
 
 

@@ -14,8 +14,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from microscope_server.optics import FWHM_PER_SIGMA
-from microscope_server.specimen import MO, FloatArray, S, Sheet
+
+from .optics import FWHM_PER_SIGMA
+from .specimen import MO, FloatArray, S, Sheet
 
 _BOHR_A = 0.529177
 _RYDBERG_EV = 13.6057
@@ -48,7 +49,8 @@ class Losses:
     def __init__(self, sheet: Sheet, settings: LossSettings) -> None:
         self._atoms = sheet.atoms
         self._settings = settings
-        self.energy_eV: FloatArray = settings.first_eV + settings.step_eV * np.arange(settings.channels)
+        channel = np.arange(settings.channels, dtype=np.float64)
+        self.energy_eV: FloatArray = settings.first_eV + settings.step_eV * channel
         self._common = self._common_part()
 
     def expected(self, x_A: float, y_A: float, probe_sigma_A: float) -> FloatArray:
@@ -86,7 +88,7 @@ class Losses:
     def _delocalisation_A(self, energy_eV: float) -> float:
         volts = self._settings.beam_kV * 1e3
         wavelength_A = 12.2643 / math.sqrt(volts * (1.0 + volts / (2.0 * _REST_EV)))
-        return 0.5 * wavelength_A / self._theta_e(energy_eV) ** 0.75
+        return 0.5 * wavelength_A / math.pow(self._theta_e(energy_eV), 0.75)
 
     def _cross_section_A2(self, onset_eV: float, oscillators: float) -> float:
         """Bethe's cross-section of the first 50 eV of an edge, into the collection angle."""

@@ -13,8 +13,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from microscope_server.specimen import MO, FloatArray, Sheet
 from numpy.typing import NDArray
+
+from .specimen import MO, FloatArray, Sheet
 
 ELECTRONS_PER_PA_US = 6.241509074  # electrons in one picoampere during one microsecond
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
@@ -90,7 +91,8 @@ class Haadf:
             electrons = beam.current_pA * ELECTRONS_PER_PA_US * pixel_us
             mean += electrons * (self._columns(x, y, beam.defocus_nm) + self._background(x, y))
         codes = np.floor(rng.poisson(mean) * (ADC_CODES / self._settings.full_scale_electrons))
-        return np.minimum(codes, ADC_CODES - 1).astype(np.uint8)
+        counts: NDArray[np.uint8] = np.minimum(codes, ADC_CODES - 1).astype(np.uint8)
+        return counts
 
     def probe_sigma_A(self, defocus_nm: float) -> float:
         """Standard deviation of the probe's core at a defocus."""
@@ -120,14 +122,14 @@ class Haadf:
             value += high[:, None] * np.exp(dx2 / (-2.0 * sigma**2))
         spot = np.where((index >= 0) & (index < len(x)), index, len(x))
         total = np.bincount(spot.ravel(), value.ravel(), minlength=len(x) + 1)
-        return total[: len(x)]
+        return total[: len(x)].astype(np.float64, copy=False)
 
     def _background(self, x: FloatArray, y: float) -> FloatArray:
         """Hydrocarbon on the sheet: a smooth random field in [0, peak], fixed to the sample."""
         phase = np.outer(x, self._waves[:, 0]) + (y * self._waves[:, 1] + self._phases)
         field = np.cos(phase).sum(axis=1) * math.sqrt(2.0 / len(self._phases))
         level = self._settings.contamination * self._settings.mo_fraction
-        return level * np.clip(0.5 + 0.25 * field, 0.0, 1.0)
+        return np.asarray(level * np.clip(0.5 + 0.25 * field, 0.0, 1.0), np.float64)
 
 
 def draw_jitter_A(settings: ImagingSettings, lines: int, seed: int, frame: int) -> FloatArray:

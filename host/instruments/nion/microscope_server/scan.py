@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from microscope_server.optics import Beam, Haadf, ImagingSettings, draw_jitter_A
 from nion.device_kit import ScanDevice
 from nion.instrumentation import scan_base
 from nion.usim_device import ScanDevice as UsimScan
 from nion.utils import Geometry
 from numpy.typing import NDArray
+
+from .optics import Beam, Haadf, ImagingSettings, draw_jitter_A
 
 # Nion's acquisition task sleeps until 50 ms have passed since its last reading: staying in here that long
 # means that it never does.
@@ -58,7 +59,7 @@ class _Frame:
         self.data = np.zeros(self.shape, np.float32)
 
 
-class LineScanDevice(ScanDevice.Device):  # type: ignore[misc]
+class LineScanDevice(ScanDevice.Device):
     """Scans line by line. `frames_wanted` bounds a scan; past it the device idles until it is aborted."""
 
     def __init__(
@@ -238,7 +239,7 @@ class LineScanDevice(ScanDevice.Device):  # type: ignore[misc]
         self._sink(Line(frame.index, k, codes, now))
 
 
-class LineScanModule(UsimScan.ScanModule):  # type: ignore[misc]
+class LineScanModule(UsimScan.ScanModule):
     """Nion's scan module with the line-by-line device in it."""
 
     def __init__(self, instrument: Any, make: Callable[[Any], LineScanDevice]) -> None:

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 import Pyro5.api
-from microscope_server.column import Column
-from microscope_server.optics import ADC_CODES
-from microscope_server.scan import Line
+
+from .column import Column
+from .optics import ADC_CODES
+from .scan import Line
 
 PROTOCOL = 1
 MAX_LINES_KEPT = 4096
@@ -63,8 +64,8 @@ class _Scan:
         return self.stopped or self.remaining <= 0
 
 
-@Pyro5.api.expose  # type: ignore[untyped-decorator]
-@Pyro5.api.behavior(instance_mode="single")  # type: ignore[untyped-decorator]
+@Pyro5.api.expose
+@Pyro5.api.behavior(instance_mode="single")
 class Microscope:
     """The exposed object. Every call may come from a thread of its own."""
 
