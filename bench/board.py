@@ -18,7 +18,7 @@ from dwell.firmware.client import BoardClient
 from dwell.firmware.links import open_board
 from dwell.firmware.package.build import package_design
 from dwell.hls.design import Design
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import QModel, run_codes
 
 SIDE = 256
 FRAMES = 100
@@ -38,7 +38,7 @@ def random_design(folder: Path) -> Design:
 def frames(board: BoardClient, model: QModel) -> bool:
     """Whole frames: clocks, rate, equality."""
     pixels = np.random.default_rng(1).integers(0, 256, (SIDE, SIDE), dtype=np.uint8)
-    golden = model.run_codes(pixels.astype(np.int64)[None, :, :, None])[0, ..., 0]
+    golden = run_codes(model, pixels.astype(np.int64)[None, :, :, None])[0, ..., 0]
     threshold = int(np.quantile(golden, 0.998, method="higher"))
     board.configure(threshold, dead_time=3, lines=SIDE, pixels=SIDE)
     clocks, rates, equal = [], [], True

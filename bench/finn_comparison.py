@@ -36,7 +36,7 @@ from dwell.hls.finn.frames import typed
 from dwell.hls.frontends.network import QuantizedNetwork, network_from_file
 from dwell.hls.gate import compare_frames
 from dwell.hls.hls4ml.obstacles import obstacle
-from dwell.hls.qmodel import Conv2D, Dense, FixedPoint, QModel
+from dwell.hls.qmodel import Conv2D, Dense, FixedPoint, QModel, value_range
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.simplify import simplify
 from dwell.hls.rtl import RtlOptions, write_design
@@ -228,7 +228,7 @@ def compare_source(network: QuantizedNetwork, count: int) -> Source:
     """`count` random frames through the golden model and through the source network's own kernels."""
     reading = network.reading("network")
     model = reading.model
-    low, high = model.value_range(model.input)
+    low, high = value_range(model, model.input)
     shape = (count, *model.tensors[model.input].shape)
     codes = np.random.default_rng(1).integers(int(low.min()), int(high.max()) + 1, shape)
     try:

@@ -24,7 +24,7 @@ import numpy as np
 from dwell.hls.frontends import QONNX
 from dwell.hls.frontends.network import QuantizedNetwork
 from dwell.hls.gate import compare_frames
-from dwell.hls.qmodel import Cast, Dense, FixedPoint, QModel
+from dwell.hls.qmodel import Cast, Dense, FixedPoint, QModel, quantize_input
 from dwell.hls.rtl import RtlOptions
 from dwell.hls.rtl.kernel import Kernel
 from dwell.hls.rtl.netlist import header
@@ -220,7 +220,7 @@ def main() -> int:
     network = QuantizedNetwork(args.model, QONNX, INPUT, (), None)
     same = compare_frames(reading, network, x)
     print(f"{len(x)} vectors: integer graph = QONNX executor in {same.compared} codes and the logits")
-    codes = model.quantize(x)
+    codes = quantize_input(model, x)
     print(
         f"{'':>20}  {'LUT':>6} {'FF':>6} {'DSP':>4} {'clocks':>6} {'est. MHz':>8} {'convert s':>9} {'samples':>7}"
     )

@@ -19,6 +19,7 @@ import numpy as np
 
 from dwell import plugins
 from dwell.errors import DwellError
+from dwell.hls.qmodel import load_model
 from dwell.models.evaluate import TEST_SETS, Evaluation, evaluate_method, real_scores
 from dwell.project import Project, load_project
 
@@ -41,9 +42,7 @@ def scores_of(project: Project, model: Any, name: str, frames: Any) -> dict[str,
         network.load_state_dict(torch.load(train / "float.pt", weights_only=True))
         found["float"] = model.score(network, frames)
     if (convert := artifact(project, "convert")) is not None:
-        from dwell.hls.qmodel import QModel
-
-        found["quantized"] = real_scores(QModel.load(convert / "qmodel"), frames)
+        found["quantized"] = real_scores(load_model(convert / "qmodel"), frames)
     if (baseline := artifact(project, "baseline")) is not None:
         with np.load(baseline / f"scores_{name}.npz") as stored:
             found |= {key: stored[key] for key in stored.files}

@@ -25,7 +25,7 @@ from reload_bench import run_reload
 from reload_cases import beats_of, chain_model, frames_of, other_weights, results_of, swaps, which
 
 from dwell.hls.design import Design
-from dwell.hls.qmodel import Conv2D, QModel
+from dwell.hls.qmodel import Conv2D, QModel, value_range
 from dwell.hls.qmodel.random_models import DETECTOR, random_conv_model
 from dwell.hls.reload import plan_writes
 from dwell.hls.rtl import RtlOptions, write_design
@@ -118,10 +118,10 @@ def main() -> int:
 
 def narrowed(model: QModel, seed: int) -> QModel:
     """Another network of that structure whose results fit the first one's output."""
-    low, high = model.value_range(model.output)
+    low, high = value_range(model, model.output)
     for offset in range(1000):
         other = other_weights(model, seed + 10 * offset)
-        least, most = other.value_range(model.output)
+        least, most = value_range(other, model.output)
         kind = model.tensors[model.output].type
         if kind.lo <= int(least.min()) and int(most.max()) <= kind.hi:
             return other

@@ -12,7 +12,7 @@ from dwell.errors import InternalError
 from dwell.hls.frontends.network import QuantizedNetwork
 from dwell.hls.frontends.outputs import with_output
 from dwell.hls.gate import climb, probe_frames
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import QModel, quantize_input, run_codes
 from dwell.hls.qmodel.simplify import simplify
 
 #: Frames on which the simplified graph is held against the one that was read.
@@ -55,6 +55,6 @@ def _check_equal(before: QModel, after: QModel) -> None:
     """Simplifying proves itself pass by pass; this would show a fault in one."""
     frames = probe_frames(before)
     largest = max(int(np.prod(tensor.shape)) for tensor in before.tensors.values())
-    codes = before.quantize(frames[: max(6, _COMPARED_VALUES // largest)])
-    if not np.array_equal(before.run_codes(codes), after.run_codes(codes)):
+    codes = quantize_input(before, frames[: max(6, _COMPARED_VALUES // largest)])
+    if not np.array_equal(run_codes(before, codes), run_codes(after, codes)):
         raise InternalError(f"{before.name}: simplifying the integer graph changed what it computes")

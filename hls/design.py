@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dwell.errors import ConfigError, DesignEditedError
-from dwell.hls.qmodel import FixedPoint, QModel
+from dwell.hls.qmodel import FixedPoint, QModel, load_model
 
 DESIGN_JSON = "design.json"
 FORMAT = "dwell-design-2"
@@ -93,7 +93,7 @@ class Design:
 
     def qmodel(self) -> QModel:
         """The golden model. Raises `ConfigError` if it cannot be read."""
-        return QModel.load(self.path / "qmodel")
+        return load_model(self.path / "qmodel")
 
     @classmethod
     def load(cls, path: Path | str, allow_edited: bool = False) -> Design:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dwell.errors import ConfigError, VerificationError
 from dwell.hls.frontends.network import Arrays, QuantizedNetwork, load_reference
 from dwell.hls.frontends.reading import Reading
-from dwell.hls.qmodel import Codes, Input, QModel, Recurrent, Tensor
+from dwell.hls.qmodel import Codes, Input, QModel, Recurrent, Tensor, intervals_of, quantize_input
 from dwell.hls.qmodel.kernels import evaluate
 from dwell.hls.qmodel.recurrence import INSIDE, first_state, step_codes
 
@@ -120,7 +120,7 @@ def compare_reference(model: QModel | Reading, network: QuantizedNetwork, arrays
         for name, tensor in wanted.items():
             frac = tensor.type.frac
             expected[name] = _aligned(name, arrays[f"codes/{name}"][part], network.frac(name, frac), frac)
-        check = _Check(reading, graph.quantize(x[part]), expected, start)
+        check = _Check(reading, quantize_input(graph, x[part]), expected, start)
         check.follow()
         if reading.ending is None or reading.ending.whole:
             check.logits(arrays["y"][part])
@@ -138,7 +138,7 @@ def compare_frames(reading: Reading, network: QuantizedNetwork, frames: npt.Arra
     """Frames (N, …), floats, through the source framework's own kernels and through the integer graph."""
     model, ending = reading.model, reading.ending
     fed = np.asarray(frames, dtype=np.float32)
-    quantized = model.quantize(fed)
+    quantized = quantize_input(model, fed)
     if model.input not in dict(model.quantizers).values() or model.tensors[model.input].scale != 1.0:
         # The network does not quantize its input, or not by a power of two: both sides begin with codes.
         fed = model.to_real(model.input, quantized).astype(np.float32)
@@ -211,7 +211,7 @@ class _Check:
                 live[node.output] = self._steps(node, model.tensors[node.inputs[0]], live[node.inputs[0]])
             else:
                 sources = [model.tensors[name] for name in node.inputs]
-                interval = model.intervals[node.inputs[0]]
+                interval = intervals_of(model)[node.inputs[0]]
                 given = [live[name] for name in node.inputs]
                 live[node.output] = evaluate(node, sources, model.tensors[node.output], interval, given)
             for name in names.get(node.output, []):

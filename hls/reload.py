@@ -22,7 +22,7 @@ from dwell.hls.backends import FINN
 from dwell.hls.design import Design
 from dwell.hls.finn.golden import like
 from dwell.hls.finn.weights import Matrix
-from dwell.hls.qmodel import Conv2D, Dense, Node, QModel, Table
+from dwell.hls.qmodel import Conv2D, Dense, Node, QModel, Table, value_range
 from dwell.hls.rtl.folded.chain import chain_layers
 from dwell.hls.rtl.folded.layer import FoldedLayer
 from dwell.hls.rtl.folded.memory import BUS_BITS, Memory
@@ -183,7 +183,7 @@ def check_structure(
             raise _different(a, "the fraction bits of its output", before.type.frac, after.type.frac)
         if not isinstance(a, Conv2D | Dense) and a.inputs and _quantizes(a) and before.type != after.type:
             raise _different(a, "the type of its output", before.type, after.type)
-    low, high = new.value_range(new.output)
+    low, high = value_range(new, new.output)
     port = own.tensors[own.output].type
     if int(low.min()) < port.lo or int(high.max()) > port.hi:
         raise ConfigError(

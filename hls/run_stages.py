@@ -15,7 +15,7 @@ from dwell.hls.convert import Converted, read_network
 from dwell.hls.design import Design
 from dwell.hls.fit import check_fit
 from dwell.hls.frontends.network import QuantizedNetwork, network_from_artifact
-from dwell.hls.qmodel import QModel, Softmax, TopK
+from dwell.hls.qmodel import QModel, Softmax, TopK, model_digest
 from dwell.hls.synthesis import BoardLike, load_board
 from dwell.stage import StageContext
 
@@ -44,7 +44,7 @@ def run_convert(ctx: StageContext) -> Mapping[str, Any]:
         "frame_cycles": design.frame_cycles,
         "window": list(design.window),
         "rung2_compared": made.rung["compared"],
-        "qmodel_digest": design.qmodel().digest(),
+        "qmodel_digest": model_digest(design.qmodel()),
         "tools": tools,
     }
 

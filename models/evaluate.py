@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwell.errors import VerificationError
+from dwell.hls.qmodel import run_model
 from dwell.models import metric
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ Results = Mapping[str, Mapping[str, Evaluation]]
 
 def real_scores(qmodel: QModel, frames: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scores (N, h, w) that the integer graph gives frames (N, H, W), as real values: what the hardware decides by."""
-    codes = qmodel.run(frames[..., None].astype(np.float64))
+    codes = run_model(qmodel, frames[..., None].astype(np.float64))
     return qmodel.to_real(qmodel.output, codes)[..., 0].astype(np.float32)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from dwell import plugins
 from dwell.artifact import write_rung
+from dwell.hls.qmodel import load_model
 from dwell.models.evaluate import (
     TARGET_RATE,
     TEST_SETS,
@@ -83,13 +84,11 @@ def run_evaluate(ctx: StageContext) -> dict[str, Any]:
     """Recall of float, quantized and classical detectors on both test sets; rung 1."""
     import torch
 
-    from dwell.hls.qmodel import QModel
-
     model, params = _model(ctx)
     data = model.load_data(ctx.inputs["data"])
     network = model.build(params)
     network.load_state_dict(torch.load(ctx.inputs["train"] / "float.pt", weights_only=True))
-    qmodel = QModel.load(ctx.inputs["convert"] / "qmodel")
+    qmodel = load_model(ctx.inputs["convert"] / "qmodel")
     window = model.architecture(params).window
     results, galleries = {}, []
     for number, name in enumerate(TEST_SETS):

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.errors import ConfigError, VerificationError
-from dwell.hls.qmodel import TopK
+from dwell.hls.qmodel import TopK, quantize_input, run_codes
 from dwell.sim.dut import Dut, Shape
 from dwell.sim.workload import Frame
 
@@ -48,7 +48,7 @@ def read_vectors(dut: Dut, path: Path, *, origin: str = "") -> Vectors:
     x = _real(arrays[name], name, path)
     x = _any_shape(dut, x, path) if dut.any_size else _fixed_shape(dut, x, path)
     _check_finite(x, path)
-    codes = dut.model.quantize(x)
+    codes = quantize_input(dut.model, x)
     said = origin or path.name
     frames = tuple(Frame(one, f"{said} frame {i}") for i, one in enumerate(codes))
     if "y" not in arrays:
@@ -69,7 +69,7 @@ def check_reference(dut: Dut, given: Vectors) -> Mapping[str, object]:
     if given.outputs is None and given.labels is None:
         return {}
     model = dut.model
-    codes = model.run_codes(np.stack([frame.codes for frame in given.frames]))
+    codes = run_codes(model, np.stack([frame.codes for frame in given.frames]))
     if given.labels is not None:
         classes = codes.reshape(len(codes), -1)
         classes = classes[:, 0] if _is_class(dut) else np.argmax(classes, axis=1)

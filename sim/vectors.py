@@ -9,6 +9,7 @@ from itertools import cycle
 import numpy as np
 import numpy.typing as npt
 
+from dwell.hls.qmodel import value_range
 from dwell.hls.qmodel.nodes import Conv2D, Dense
 from dwell.sim.dut import Dut, Shape
 from dwell.sim.workload import Frame
@@ -119,7 +120,7 @@ def _extreme_patterns(dut: Dut, rng: np.random.Generator) -> list[Pattern]:
 
 def _limits(dut: Dut) -> tuple[int, int]:
     """Lowest and highest code that the model's first cast can give."""
-    lows, highs = dut.model.value_range(dut.model.input)
+    lows, highs = value_range(dut.model, dut.model.input)
     return int(lows.min()), int(highs.max())
 
 

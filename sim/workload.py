@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from dwell.hls.qmodel import run_codes
 from dwell.sim.dut import Dut, Port
 from dwell.sim.packing import pack, port_flags
 from dwell.sim.verilated import Beats
@@ -45,7 +46,7 @@ class Workload:
             batch = max(1, _CODES_AT_ONCE // int(np.prod(shape)))
             for start in range(0, len(indices), batch):
                 part = indices[start : start + batch]
-                results = self.dut.model.run_codes(np.stack([self.frames[i].codes for i in part]))
+                results = run_codes(self.dut.model, np.stack([self.frames[i].codes for i in part]))
                 for index, result in zip(part, results, strict=True):
                     out[index] = result
                 done += len(part)

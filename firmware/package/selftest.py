@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 
 from dwell.firmware.package.plan import Kind, ShellPlan
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import QModel, run_codes
 
 _FRAMES = 2
 _LEAST_DECISIONS = 32
@@ -31,7 +31,7 @@ def _frames(model: QModel) -> bytes:
     codes = np.random.default_rng(20).integers(kind.lo, kind.hi + 1, (count, size), dtype=np.int64)
     codes[1] = kind.lo + np.arange(size) * (kind.hi - kind.lo) // max(1, size - 1)
     codes = codes.reshape(count, *source.shape)
-    scores = model.run_codes(codes).astype(np.int32)
+    scores = run_codes(model, codes).astype(np.int32)
     return _npz({"codes": codes.astype(np.int32 if kind.hi < 1 << 31 else np.int64), "scores": scores})
 
 
@@ -42,7 +42,7 @@ def _pixels(model: QModel, plan: ShellPlan) -> bytes:
     random = np.random.default_rng(20)
     codes = random.integers(kind.lo, kind.hi + 1, shape, dtype=np.int64)
     codes[1, :, :, 0] = np.clip(np.arange(shape[2]) * (kind.hi // shape[2]) + kind.lo, kind.lo, kind.hi)
-    scores = model.run_codes(codes)[..., 0].astype(np.int32)
+    scores = run_codes(model, codes)[..., 0].astype(np.int32)
     pixels = (codes[..., 0] & ((1 << kind.width) - 1)).astype(f"u{plan.source_bits // 8}")
     return _npz({"pixels": pixels, "scores": scores})
 

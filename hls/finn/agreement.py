@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dwell.errors import VerificationError
-from dwell.hls.qmodel import FixedPoint, QModel
+from dwell.hls.qmodel import FixedPoint, QModel, run_codes, value_range
 
 
 def check_ports(model: QModel, ports: Mapping[str, Any]) -> None:
@@ -17,7 +17,7 @@ def check_ports(model: QModel, ports: Mapping[str, Any]) -> None:
     for side, name in (("input", model.input), ("output", model.output)):
         tensor, port = model.tensors[name], ports[side]
         kind = FixedPoint(port["signed"], port["width"], 0)
-        low, high = model.value_range(name)
+        low, high = value_range(model, name)
         size = int(np.prod(tensor.shape))
         if int(low.min()) < kind.lo or int(high.max()) > kind.hi or port["elements"] * port["beats"] != size:
             raise VerificationError(
@@ -42,7 +42,7 @@ def check_integers(model: QModel, work: Path) -> None:
     """FINN's execution in Python, as `work` holds it, against the golden model: equal integers."""
     with np.load(work / "frames.npz") as arrays:
         codes, wanted = arrays["codes"], arrays["y"]
-    got = model.run_codes(codes.reshape(len(codes), *model.tensors[model.input].shape)).reshape(
+    got = run_codes(model, codes.reshape(len(codes), *model.tensors[model.input].shape)).reshape(
         len(codes), -1
     )
     different = np.argwhere(got != wanted.reshape(len(codes), -1))

@@ -21,6 +21,8 @@ from dwell.hls.qmodel import (
     Rounding,
     Table,
     Tensor,
+    checked,
+    value_range,
 )
 
 #: The type that a network which does not fix its input's type is read with: FINN's design does not see it,
@@ -45,13 +47,13 @@ def from_first_quantizer(model: QModel, scale: float, offset: float) -> QModel:
             "the frame is used apart from its quantizer", hint="put a QuantIdentity before the first layer"
         )
     kind = model.tensors[first].type
-    low = int(model.value_range(first)[0].min())
+    low = int(value_range(model, first)[0].min())
     overflow = Overflow.SAT_SYM if kind.signed and low > kind.lo else Overflow.SAT
     nodes: list[Node] = [Input(first, (), first, Rounding.RND_CONV, overflow), *after]
     tensors = {node.output: model.tensors[node.output] for node in nodes}
     tensors[first] = _real(tensors[first], scale, offset)
     kept = tuple((source, name) for source, name in model.quantizers if name in tensors)
-    return QModel(model.name, tuple(nodes), tensors, first, model.output, kept, model.notes)
+    return checked(QModel(model.name, tuple(nodes), tensors, first, model.output, kept, model.notes))
 
 
 def to_last_sum(model: QModel) -> QModel:
@@ -62,7 +64,7 @@ def to_last_sum(model: QModel) -> QModel:
     out = model.tensors[model.output]
     frac = model.tensors[last.inputs[0]].type.frac + last.weight_type.frac
     bias = last.bias << (out.type.frac - last.bias_frac)
-    ends = [(end - bias) >> (out.type.frac - frac) for end in model.value_range(model.output)]
+    ends = [(end - bias) >> (out.type.frac - frac) for end in value_range(model, model.output)]
     offset = bias * out.type.step * np.asarray(out.scale) + np.asarray(out.offset)
     result = replace(
         out,
@@ -71,7 +73,7 @@ def to_last_sum(model: QModel) -> QModel:
     )
     bare = replace(last, bias=np.zeros_like(last.bias), bias_frac=frac)
     nodes = tuple(bare if node is last else node for node in model.nodes)
-    return replace(model, nodes=nodes, tensors={**model.tensors, model.output: result})
+    return checked(replace(model, nodes=nodes, tensors={**model.tensors, model.output: result}))
 
 
 def like(own: QModel, model: QModel) -> QModel:
@@ -89,11 +91,11 @@ def like(own: QModel, model: QModel) -> QModel:
         if isinstance(node, Table) and table is not None and _fits(model, node, table):
             node = replace(node, breaks=table.breaks, levels=table.levels)
         nodes.append(node)
-    return replace(model, nodes=tuple(nodes))
+    return checked(replace(model, nodes=tuple(nodes)))
 
 
 def _fits(model: QModel, node: Table, table: Table) -> bool:
-    return same_steps(node, table, *model.value_range(node.inputs[0]))
+    return same_steps(node, table, *value_range(model, node.inputs[0]))
 
 
 def same_steps(one: Table, other: Table, low: Codes, high: Codes) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from dwell.errors import VerificationError
 from dwell.hls.finn import sizing
 from dwell.hls.finn.sizing import Frame
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import QModel, run_codes, value_range
 from dwell.hls.rtl.netlist import Netlist
 from dwell.hls.rtl.write import all_modules
 
@@ -28,12 +28,12 @@ def measured(net: Netlist, model: QModel, frame: Frame, folder: Path) -> Netlist
         files.append(folder / name)
         files[-1].write_text(text)
     rng = np.random.default_rng(1)
-    low, high = model.value_range(model.input)
+    low, high = value_range(model, model.input)
     shape = model.tensors[model.input].shape
     codes = rng.integers(int(low.min()), int(high.max()) + 1, (MEASURED_FRAMES, *shape))
     sides = net.input, net.output
     played = sizing.simulator().play_codes(net.top, tuple(sorted(files)), codes, sides, frame.out_beats)
-    wanted = model.run_codes(codes).reshape(-1, net.output.elements)
+    wanted = run_codes(model, codes).reshape(-1, net.output.elements)
     trouble = "; ".join((*played.assertions, *([played.fault] if played.fault else [])))
     if trouble or played.codes.shape != wanted.shape or (played.codes != wanted).any():
         alike = played.codes.shape == wanted.shape

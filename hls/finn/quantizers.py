@@ -20,6 +20,9 @@ from dwell.hls.qmodel import (
     QModel,
     Relu,
     Table,
+    checked,
+    intervals_of,
+    value_range,
 )
 from dwell.hls.qmodel.kernels import evaluate
 
@@ -45,7 +48,7 @@ def codes_of_sums(model: QModel, way: Sequence[Node]) -> Callable[[Codes], Codes
         for node in way:
             sources = [model.tensors[name] for name in node.inputs]
             out = model.tensors[node.output]
-            sums = evaluate(node, sources, out, model.intervals[node.inputs[0]], [sums])
+            sums = evaluate(node, sources, out, intervals_of(model)[node.inputs[0]], [sums])
         return sums
 
     return codes
@@ -60,11 +63,11 @@ def with_tables(model: QModel) -> QModel:
         if len(way) < 2 and not (way and isinstance(way[0], Cast)):
             continue
         channels = (model.tensors[layer.output].shape[-1],)
-        low, high = (np.broadcast_to(end, channels) for end in model.value_range(layer.output))
+        low, high = (np.broadcast_to(end, channels) for end in value_range(model, layer.output))
         steps = steps_of(codes_of_sums(model, way), low, high)
         table = Table(way[-1].name, (layer.output,), way[-1].output, steps.breaks, steps.levels)
         nodes[nodes.index(way[-1])] = table
         for node in way[:-1]:
             nodes.remove(node)
             del tensors[node.output]
-    return replace(model, nodes=tuple(nodes), tensors=tensors)
+    return checked(replace(model, nodes=tuple(nodes), tensors=tensors))

@@ -15,7 +15,7 @@ import numpy as np
 from dwell.hls.finn.quantizers import codes_of_sums, way_to_quantizer
 from dwell.hls.finn.weights import Matrix
 from dwell.hls.frontends.tables import steps_of
-from dwell.hls.qmodel import Codes, Conv2D, Dense, Node, QModel, Table
+from dwell.hls.qmodel import Codes, Conv2D, Dense, Node, QModel, Table, value_range
 
 
 def moved_thresholds(
@@ -51,9 +51,9 @@ def moved_thresholds(
 def _sums(model: QModel, matrix: Matrix, layer: Conv2D | Dense, any_weights: bool) -> tuple[Codes, Codes]:
     """Lowest and highest code (channels,) of a layer's sums."""
     if not any_weights:
-        low, high = model.value_range(layer.output)
+        low, high = value_range(model, layer.output)
         return np.broadcast_to(low, (matrix.mh,)), np.broadcast_to(high, (matrix.mh,))
-    largest = max(int(np.abs(end).max()) for end in model.value_range(layer.inputs[0]))
+    largest = max(int(np.abs(end).max()) for end in value_range(model, layer.inputs[0]))
     most = matrix.mw * largest * max(-matrix.low, (1 << (matrix.width - 1)) - 1)
     shift, bias = _places(model, layer)
     return bias - (most << shift), bias + (most << shift)

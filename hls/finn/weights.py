@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from dwell.errors import ConfigError, VerificationError
 from dwell.hls.finn.golden import same_steps
-from dwell.hls.qmodel import Codes, Conv2D, Dense, Flatten, Node, QModel, Reshape, Table
+from dwell.hls.qmodel import Codes, Conv2D, Dense, Flatten, Node, QModel, Reshape, Table, checked, value_range
 from dwell.hls.rtl.folded.memory import Memory, packed
 
 _SIZES = ("mw", "mh", "pe", "simd", "width", "low", "vectors")
@@ -173,7 +173,7 @@ def for_any_weights(
         nodes[nodes.index(readers[0])] = whole
     out = model.tensors[model.output]
     wide = replace(out, type=replace(out.type, signed=True, width=width))
-    return replace(model, nodes=tuple(nodes), tensors={**model.tensors, model.output: wide})
+    return checked(replace(model, nodes=tuple(nodes), tensors={**model.tensors, model.output: wide}))
 
 
 def _as_finn_has_it(
@@ -216,7 +216,7 @@ def _readers(nodes: Sequence[Node], tensor: str) -> list[Node]:
 
 
 def _require_same(model: QModel, own: Table, whole: Table) -> None:
-    if not same_steps(own, whole, *model.value_range(own.inputs[0])):
+    if not same_steps(own, whole, *value_range(model, own.inputs[0])):
         raise VerificationError(
             f"'{own.name}': FINN's thresholds are not the network's",
             first_mismatch={"layer": own.name},

@@ -20,8 +20,10 @@ from dwell.hls.qmodel import (
     Softmax,
     Tensor,
     TopK,
+    checked,
+    value_range,
 )
-from dwell.hls.qmodel.nodes import Node
+from dwell.hls.qmodel.graph import Node
 
 OUTPUTS = ("logits", "class", "probabilities")
 
@@ -63,7 +65,7 @@ def _one_scale(model: QModel) -> QModel:
     offsets = np.broadcast_to(np.asarray(logits.offset, dtype=np.float64), (classes,))
     unit = float(steps.min()) * 2.0**-_FACTOR_BITS
     weight, bias = np.rint(steps / unit), np.rint(offsets / unit)
-    low, high = model.value_range(model.output)
+    low, high = value_range(model, model.output)
     sizes = np.maximum(np.abs(low), np.abs(high)).astype(np.float64)
     if np.max(sizes * weight + np.abs(bias)) >= 2.0 ** (MAX_WIDTH - 2):
         raise ConfigError(
@@ -126,4 +128,6 @@ def _grown(model: QModel, added: list[tuple[Node, Any]], note: str) -> QModel:
     tensors = {**model.tensors, **{tensor.name: tensor for _, tensor in added}}
     nodes = (*model.nodes, *(node for node, _ in added))
     notes = (*model.notes, note)
-    return QModel(model.name, nodes, tensors, model.input, added[-1][1].name, model.quantizers, notes)
+    return checked(
+        QModel(model.name, nodes, tensors, model.input, added[-1][1].name, model.quantizers, notes)
+    )

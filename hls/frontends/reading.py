@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dwell.hls.qmodel import Codes, QModel
+from dwell.hls.qmodel import Codes, QModel, checked
 
 #: Codes of the tensor before a quantizer (n,), which may lie between integers, and their channels (n,), to what
 #: the source's own kernels make of them.
@@ -71,9 +71,7 @@ class Reading:
 
     def named(self, name: str) -> Reading:
         """The same graph under another name."""
-        m = self.model
-        model = QModel(name, m.nodes, m.tensors, m.input, m.output, m.quantizers, m.notes)
-        return replace(self, model=model)
+        return replace(self, model=checked(replace(self.model, name=name)))
 
 
 INPUT = "<input>"

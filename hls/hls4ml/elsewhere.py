@@ -12,7 +12,7 @@ from dwell.commands import run_command
 from dwell.hls.frontends.network import QuantizedNetwork, network_from_file
 from dwell.hls.hls4ml.project import ProjectOptions
 from dwell.hls.hls4ml.source import KERAS_DOORS
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import QModel, load_model, save_model
 from dwell.progress import SilentReporter
 
 _RUN = "dwell.hls.hls4ml.elsewhere:inside"
@@ -31,7 +31,7 @@ def run_elsewhere(
 ) -> dict[str, Any]:
     """`rung` (null where `windows` is 0) and `layers` of a project written into `out`; raises what is raised there."""
     with tempfile.TemporaryDirectory(prefix="dwell-hls4ml-") as folder:
-        model.save(Path(folder) / "qmodel")
+        save_model(model, Path(folder) / "qmodel")
         args = {
             "qmodel": str(Path(folder) / "qmodel"),
             "path": str(network.path.resolve()),
@@ -47,7 +47,7 @@ def inside(args: Mapping[str, Any]) -> dict[str, Any]:
     from dwell.hls.hls4ml.emulation import emulate
     from dwell.hls.hls4ml.project import layers_of, write_project
 
-    model = QModel.load(Path(args["qmodel"]))
+    model = load_model(Path(args["qmodel"]))
     network = network_from_file(Path(args["path"]), None)
     options, out = ProjectOptions(**args["options"]), Path(args["out"])
     if args["windows"]:

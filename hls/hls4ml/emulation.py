@@ -18,7 +18,7 @@ from dwell.hls.frontends.network import QuantizedNetwork
 from dwell.hls.gate import probe_frames, to_codes
 from dwell.hls.hls4ml.project import ProjectOptions, settle_project, write_project
 from dwell.hls.hls4ml.source import BACKEND
-from dwell.hls.qmodel import Codes, QModel
+from dwell.hls.qmodel import Codes, QModel, quantize_input, run_codes
 
 NAME = "integer graph = C++ emulation of hls4ml"
 _TAIL_LINES = 20
@@ -33,7 +33,7 @@ def compare_emulation(model: QModel, graph: Any, windows: int) -> dict[str, Any]
     fed = np.ascontiguousarray(model.to_real(model.input, codes), dtype=np.float32)
     with hushed():
         found = np.asarray(graph.predict(fed))
-    got = model.run_codes(codes)
+    got = run_codes(model, codes)
     expected = to_codes(model, model.output, found.reshape(got.shape))
     different = expected != got
     if different.any():
@@ -67,7 +67,7 @@ def compare_emulation(model: QModel, graph: Any, windows: int) -> dict[str, Any]
 
 def _inputs(model: QModel, windows: int) -> Codes:
     """Input codes for at least `windows` windows: the probes of rung 2, then codes drawn evenly."""
-    probes = model.quantize(probe_frames(model, windows))
+    probes = quantize_input(model, probe_frames(model, windows))
     kind = model.tensors[model.input].type
     each = max(1, int(np.prod(model.tensors[model.output].shape[:-1])))
     more = max(0, -(-windows // each) - len(probes))

@@ -27,6 +27,7 @@ from dwell.hls.design import DESIGN_JSON, Design
 from dwell.hls.hls4ml.graph_network import network_of
 from dwell.hls.hls4ml.graph_options import graph_options
 from dwell.hls.hls4ml.report import cosim_report, synthesis_report
+from dwell.hls.qmodel import run_model
 from dwell.hls.synthesis import BoardLike, load_board, synthesize_design
 
 SIMULATORS = ("golden", "verilator")
@@ -111,7 +112,7 @@ def predict(graph: Any, x: npt.ArrayLike, *, simulator: str = "golden") -> npt.N
     samples = given.reshape(-1, *shape)
     if simulator == "verilator":
         simulate(design, samples)
-    values = model.to_real(model.output, model.run(samples))
+    values = model.to_real(model.output, run_model(model, samples))
     kind = given.dtype if given.dtype.kind == "f" else np.dtype(np.float32)
     flat = np.asarray(values, dtype=kind).reshape(len(samples), -1)
     return flat[0] if len(samples) == 1 else flat

@@ -12,7 +12,8 @@ import numpy as np
 
 from dwell.hls.frontends.network import QuantizedNetwork
 from dwell.hls.qmodel import QModel
-from dwell.hls.qmodel.nodes import Conv2D, Node, Pool2D, Pooling, Recurrent, Softmax, Table, TopK
+from dwell.hls.qmodel.graph import Node, Recurrent
+from dwell.hls.qmodel.nodes import Conv2D, Pool2D, Pooling, Softmax, Table, TopK
 
 HINT = "use the rtl back end"
 

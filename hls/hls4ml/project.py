@@ -20,7 +20,7 @@ from dwell.hls.frontends.hush import hushed
 from dwell.hls.frontends.network import QuantizedNetwork
 from dwell.hls.hls4ml.obstacles import HINT, obstacle
 from dwell.hls.hls4ml.source import BACKEND, read_graph
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import QModel, load_model, model_digest, save_model
 
 PROJECT_JSON = "project.json"
 FORMAT = "dwell-hls4ml-1"
@@ -75,8 +75,8 @@ def _choices(options: ProjectOptions, out: Path) -> dict[str, Any]:
 
 def _describe(model: QModel, options: ProjectOptions, out: Path) -> None:
     """What later commands need to know of the project, and the golden model that its results must equal."""
-    model.save(out / "qmodel")
-    body = {"format": FORMAT, "backend": BACKEND, **asdict(options), "qmodel_digest": model.digest()}
+    save_model(model, out / "qmodel")
+    body = {"format": FORMAT, "backend": BACKEND, **asdict(options), "qmodel_digest": model_digest(model)}
     (out / PROJECT_JSON).write_text(json.dumps(body, indent=1, sort_keys=True) + "\n")
 
 
@@ -88,8 +88,8 @@ def read_project(folder: Path) -> tuple[str, QModel]:
     except (OSError, ValueError) as error:
         what = f"{folder} holds no hls4ml project: {error}"
         raise ConfigError(what, hint=hint, place=str(place)) from error
-    model = QModel.load(folder / "qmodel")
-    if body.get("format") != FORMAT or body.get("qmodel_digest") != model.digest():
+    model = load_model(folder / "qmodel")
+    if body.get("format") != FORMAT or body.get("qmodel_digest") != model_digest(model):
         raise ConfigError(f"{place} does not describe what lies beside it", hint=hint, place=str(place))
     return str(body["name"]), model
 
@@ -124,7 +124,7 @@ def settle_project(model: QModel, network: QuantizedNetwork, out: Path) -> None:
         path.unlink()
     if (out / "keras_model.keras").exists():  # saved once more by hls4ml, with the time in it
         shutil.copyfile(network.path, out / "keras_model.keras")
-    stamp = model.digest()[:8]
+    stamp = model_digest(model)[:8]
     for name, pattern, text in (
         ("hls4ml_config.yml", r"(?m)^OutputDir: .*$", "OutputDir: ."),
         ("hls4ml_config.yml", r"(?m)^Stamp: .*$", f"Stamp: {stamp}"),

@@ -18,7 +18,7 @@ from dwell.errors import ToolFailedError, VerificationError
 from dwell.hls.gate import probe_frames
 from dwell.hls.hls4ml.project import read_project
 from dwell.hls.hls4ml.vitis_report import CoSimulation, CSynthesis, ReportError, read_cosim, read_csynth
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import QModel, quantize_input, run_codes
 from dwell.hls.vendor import TIMEOUT_S, run_tool, tail_of
 from dwell.tools import Tool, find_tool
 
@@ -135,8 +135,8 @@ def _ips(folder: Path, name: str) -> list[Path]:
 
 def _bench_frames(model: QModel) -> tuple[Any, Any]:
     """Input values (N, …) and the golden model's results (N, …), as real numbers."""
-    codes = model.quantize(probe_frames(model, COSIM_WINDOWS))
-    return model.to_real(model.input, codes), model.to_real(model.output, model.run_codes(codes))
+    codes = quantize_input(model, probe_frames(model, COSIM_WINDOWS))
+    return model.to_real(model.input, codes), model.to_real(model.output, run_codes(model, codes))
 
 
 def _write_bench(model: QModel, folder: Path) -> None:

@@ -1,6 +1,8 @@
-"""The integer graph: types, interpreter, and its files."""
+"""The integer graph: types, nodes, interpreter, and its files."""
 
-from dwell.hls.qmodel.graph import QModel
+from dwell.hls.qmodel.geometry import centre_of, is_fully_convolutional, stride_of, window_of
+from dwell.hls.qmodel.graph import Node, QModel, Recurrent
+from dwell.hls.qmodel.interpret import quantize_input, run_codes, run_model, trace_codes, trace_model
 from dwell.hls.qmodel.nodes import (
     Add,
     Affine,
@@ -13,10 +15,8 @@ from dwell.hls.qmodel.nodes import (
     Input,
     LeakyRelu,
     Multiply,
-    Node,
     Pool2D,
     Pooling,
-    Recurrent,
     Relu,
     Reshape,
     Slice,
@@ -26,8 +26,10 @@ from dwell.hls.qmodel.nodes import (
     Transpose,
     Upsample,
 )
-from dwell.hls.qmodel.ranges import Interval
+from dwell.hls.qmodel.ranges import Interval, intervals_of, value_range
+from dwell.hls.qmodel.store import load_model, model_digest, save_model
 from dwell.hls.qmodel.types import MAX_WIDTH, Codes, FixedPoint, Overflow, Rounding, Tensor
+from dwell.hls.qmodel.validate import checked
 
 __all__ = [
     "MAX_WIDTH",
@@ -61,4 +63,19 @@ __all__ = [
     "TopK",
     "Transpose",
     "Upsample",
+    "centre_of",
+    "checked",
+    "intervals_of",
+    "is_fully_convolutional",
+    "load_model",
+    "model_digest",
+    "quantize_input",
+    "run_codes",
+    "run_model",
+    "save_model",
+    "stride_of",
+    "trace_codes",
+    "trace_model",
+    "value_range",
+    "window_of",
 ]

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from dwell.errors import ConfigError
 from dwell.hls.qmodel import nodes as n
 from dwell.hls.qmodel.checks import check_inputs, check_node
-from dwell.hls.qmodel.graph import QModel
+from dwell.hls.qmodel.graph import Node, QModel, Recurrent
 from dwell.hls.qmodel.ranges import Interval, node_interval
 from dwell.hls.qmodel.shapes import node_frac, node_shape
 from dwell.hls.qmodel.types import Codes, FixedPoint, Overflow, Rounding, Tensor, frozen_codes
+from dwell.hls.qmodel.validate import checked
 
 Numbers = float | tuple[float, ...]
 Pads = tuple[int, int, int, int]
@@ -30,7 +31,7 @@ class Builder:
     """
 
     def __init__(self) -> None:
-        self._nodes: list[n.Node] = []
+        self._nodes: list[Node] = []
         self._tensors: dict[str, Tensor] = {}
         self._intervals: dict[str, Interval] = {}
 
@@ -197,9 +198,9 @@ class Builder:
         self, name: str, source: str, body: QModel, initial: npt.ArrayLike, *, sequence: bool = False
     ) -> str:
         """`body` once for each step of `source`, as in `nodes.Recurrent`."""
-        return self._add(n.Recurrent(name, (source,), name, body, frozen_codes(initial), sequence))
+        return self._add(Recurrent(name, (source,), name, body, frozen_codes(initial), sequence))
 
-    def append(self, node: n.Node, kind: FixedPoint | None = None, shape: tuple[int, ...] = ()) -> str:
+    def append(self, node: Node, kind: FixedPoint | None = None, shape: tuple[int, ...] = ()) -> str:
         """Any node, as it stands: `kind` is the output's type (None for the narrowest), `shape` that of an `Input`."""
         return self._add(node, kind, shape=shape, frac=0 if kind is None else kind.frac)
 
@@ -221,12 +222,15 @@ class Builder:
         quantizers: Sequence[tuple[str, str]] = (),
         notes: Sequence[str] = (),
     ) -> QModel:
-        """The checked graph. Raises `ConfigError` as `QModel` does."""
+        """The checked graph. Raises `ConfigError` as `checked` does."""
         entry = next((node.output for node in self._nodes if isinstance(node, n.Input)), "")
-        return QModel(name, tuple(self._nodes), self._tensors, entry, output, tuple(quantizers), tuple(notes))
+        model = QModel(
+            name, tuple(self._nodes), self._tensors, entry, output, tuple(quantizers), tuple(notes)
+        )
+        return checked(model)
 
     def _add(
-        self, node: n.Node, kind: FixedPoint | None = None, frac: int = 0, shape: tuple[int, ...] = ()
+        self, node: Node, kind: FixedPoint | None = None, frac: int = 0, shape: tuple[int, ...] = ()
     ) -> str:
         if node.output in self._tensors:
             raise ConfigError(f"{node.name}: a second node of this name", place=node.name)
@@ -250,14 +254,14 @@ class Builder:
         return node.output
 
 
-def _meaning(node: n.Node, sources: Sequence[Tensor]) -> tuple[Numbers, Numbers]:
+def _meaning(node: Node, sources: Sequence[Tensor]) -> tuple[Numbers, Numbers]:
     """Scale and offset of the output, as far as those of the inputs tell."""
     if not sources:
         return 1.0, 0.0
     first = sources[0]
     if isinstance(node, _SAME_SCALE):
         return first.scale, 0.0 if isinstance(node, n.Add) else first.offset
-    if isinstance(node, n.Recurrent):
+    if isinstance(node, Recurrent):
         made = node.body.tensors[node.body.output]
         ends = isinstance(made.scale, tuple) or isinstance(made.offset, tuple)
         return (1.0, 0.0) if ends else (made.scale, made.offset)

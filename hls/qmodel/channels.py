@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from dwell.hls.qmodel import nodes as n
-from dwell.hls.qmodel.graph import QModel
+from dwell.hls.qmodel.graph import ELEMENTWISE_NODES, Node, QModel
+from dwell.hls.qmodel.ranges import intervals_of
 from dwell.hls.qmodel.rewrite import Report, Result, rebuilt
 from dwell.hls.qmodel.shapes import accumulator_frac
 from dwell.hls.qmodel.types import Codes, Tensor
@@ -17,7 +18,7 @@ from dwell.hls.qmodel.types import Codes, Tensor
 _Place = tuple[str, int]
 
 #: Nodes whose output channel is computed from the same channel of each input.
-_SAME_CHANNEL = (*n.ELEMENTWISE_NODES, n.Pool2D, n.Add, n.Multiply, n.Upsample)
+_SAME_CHANNEL = (*ELEMENTWISE_NODES, n.Pool2D, n.Add, n.Multiply, n.Upsample)
 
 
 def prune_channels(model: QModel) -> Result:
@@ -57,7 +58,7 @@ def _constant(model: QModel, places: set[_Place]) -> dict[str, list[int]]:
     """Channels among `places` that a linear node reads and that stand for a number other than zero."""
     found: dict[str, list[int]] = {}
     for name in {name for name, _ in places}:
-        interval = model.intervals[name]
+        interval = intervals_of(model)[name]
         if any(isinstance(reader, n.Conv2D | n.Dense) for reader in model.readers(name)):
             channels = [c for at, c in places if at == name and interval.lo[c] == interval.hi[c] != 0]
             if channels:
@@ -122,7 +123,7 @@ class _Ties:
     def _need(self, name: str) -> None:
         self._needed.update((name, c) for c in range(self._model.tensors[name].shape[-1]))
 
-    def _tie(self, node: n.Node) -> None:
+    def _tie(self, node: Node) -> None:
         if isinstance(node, n.Conv2D) and node.groups > 1:
             self._need(node.inputs[0])
             self._need(node.output)
@@ -160,7 +161,7 @@ class _Ties:
 
 def _read_channels(model: QModel, node: n.Conv2D | n.Dense) -> Iterator[int]:
     """Channels of its input that `node` needs: weighted, and not a constant that its bias can take up."""
-    interval = model.intervals[node.inputs[0]]
+    interval = intervals_of(model)[node.inputs[0]]
     padded = isinstance(node, n.Conv2D) and any(node.padding)
     weighted = (node.weight != 0).any(
         axis=tuple(a for a in range(node.weight.ndim) if a != node.weight.ndim - 2)
@@ -178,7 +179,7 @@ def _cut_tensor(tensor: Tensor, keep: Codes) -> Tensor:
     return replace(tensor, shape=(*tensor.shape[:-1], len(keep)), scale=scale, offset=offset)
 
 
-def _cut(model: QModel, node: n.Node, keep: dict[str, Codes]) -> n.Node:
+def _cut(model: QModel, node: Node, keep: dict[str, Codes]) -> Node:
     """`node` for the channels that are kept."""
     channels = keep[node.output]
     if isinstance(node, n.Conv2D | n.Dense):
@@ -198,7 +199,7 @@ def _own(rows: Codes, channels: Codes) -> Codes:
     return rows[channels] if len(rows) > 1 else rows
 
 
-def _cut_linear(model: QModel, node: n.Conv2D | n.Dense, inputs: Codes, outputs: Codes) -> n.Node:
+def _cut_linear(model: QModel, node: n.Conv2D | n.Dense, inputs: Codes, outputs: Codes) -> Node:
     """Rows and columns left out; what the left out rows add goes into the bias, at the sum's own fraction."""
     groups = node.groups if isinstance(node, n.Conv2D) else 1
     if groups > 1:  # all of its channels are kept
@@ -206,7 +207,7 @@ def _cut_linear(model: QModel, node: n.Conv2D | n.Dense, inputs: Codes, outputs:
     source = model.tensors[node.inputs[0]]
     lost = np.setdiff1d(np.arange(source.shape[-1]), inputs)
     bias, bias_frac = node.bias, node.bias_frac
-    fixed = np.array([model.intervals[source.name].lo[c] for c in lost], dtype=np.int64)
+    fixed = np.array([intervals_of(model)[source.name].lo[c] for c in lost], dtype=np.int64)
     flat = node.weight.reshape(-1, *node.weight.shape[-2:]).sum(axis=0)[lost]
     added = np.asarray(fixed @ flat, dtype=np.int64)
     if added.any():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dwell.hls.qmodel.graph import Node, Recurrent
 from dwell.hls.qmodel.nodes import (
     Add,
     Affine,
@@ -18,10 +19,8 @@ from dwell.hls.qmodel.nodes import (
     Input,
     LeakyRelu,
     Multiply,
-    Node,
     Pool2D,
     Pooling,
-    Recurrent,
     Relu,
     Reshape,
     Slice,

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dwell.hls.qmodel import nodes as n
-from dwell.hls.qmodel.graph import QModel
+from dwell.hls.qmodel.graph import Node, QModel
 from dwell.hls.qmodel.narrow import trimmed_row
-from dwell.hls.qmodel.ranges import node_interval
+from dwell.hls.qmodel.ranges import intervals_of, node_interval
 from dwell.hls.qmodel.rewrite import Report, Result, free_name, rebuilt
 from dwell.hls.qmodel.types import MAX_WIDTH, Codes, FixedPoint, Overflow, Rounding, Tensor
 
@@ -59,7 +59,7 @@ def _fold_one(model: QModel) -> QModel | None:
     return None
 
 
-def _scaled_layer(model: QModel, layer: n.Conv2D | n.Dense, node: n.Affine) -> n.Node | None:
+def _scaled_layer(model: QModel, layer: n.Conv2D | n.Dense, node: n.Affine) -> Node | None:
     """`layer` with the factors and offsets of `node`, or None where that costs more digits or bits than there are."""
     cout = layer.weight.shape[-1]
     factor = np.broadcast_to(node.weight, (cout,))
@@ -119,7 +119,7 @@ def tables_to_casts(model: QModel, min_steps: int = 32) -> Result:
     As logic the two cost the same at 31 steps, and the table half as much again at 63.
     """
     count = 0
-    nodes: list[n.Node] = []
+    nodes: list[Node] = []
     tensors = dict(model.tensors)
     for node in model.nodes:
         made = _as_cast(model, node, min_steps) if isinstance(node, n.Table) else None
@@ -134,8 +134,8 @@ def tables_to_casts(model: QModel, min_steps: int = 32) -> Result:
     return (rebuilt(model, nodes, tensors) if report else model), report
 
 
-def _as_cast(model: QModel, node: n.Table, min_steps: int) -> list[tuple[n.Node, Tensor]] | None:
-    interval = model.intervals[node.inputs[0]]
+def _as_cast(model: QModel, node: n.Table, min_steps: int) -> list[tuple[Node, Tensor]] | None:
+    interval = intervals_of(model)[node.inputs[0]]
     spans = list(zip(interval.lo, interval.hi, strict=True))
     if len(node.breaks) == 1:
         spans = [(interval.least, interval.greatest)]
@@ -222,7 +222,7 @@ def _line(row: _Row, factor: int, shift: int) -> _Line:
 
 def _parts(
     model: QModel, node: n.Table, shift: int, lines: list[_Line], bottom: int, top: int
-) -> list[tuple[n.Node, Tensor]] | None:
+) -> list[tuple[Node, Tensor]] | None:
     """The product, the cut, and where no type ends at the outermost levels a clip."""
     source, out = model.tensors[node.inputs[0]], model.tensors[node.output]
     frac = shift + out.type.frac
@@ -235,11 +235,11 @@ def _parts(
     name = free_name(f"{node.name}_factor", [*model.tensors, *(m.name for m in model.nodes)])
     product = n.Affine(name, node.inputs, name, factors, kind, offsets, frac)
     place = Tensor(name, source.shape, FixedPoint(True, 1, frac), out.scale, out.offset)
-    span = node_interval(product, {**model.tensors, name: place}, model.intervals)
+    span = node_interval(product, {**model.tensors, name: place}, intervals_of(model))
     wide = FixedPoint.holding(span.least, span.greatest, frac)
     if wide.width > MAX_WIDTH:
         return None
-    made: list[tuple[n.Node, Tensor]] = [(product, replace(place, type=wide))]
+    made: list[tuple[Node, Tensor]] = [(product, replace(place, type=wide))]
     cut = FixedPoint.holding(bottom, top, out.type.frac)
     if cut.hi == top and bottom in (cut.lo, -cut.hi):
         overflow = Overflow.SAT if bottom == cut.lo else Overflow.SAT_SYM

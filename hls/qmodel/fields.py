@@ -6,19 +6,13 @@ import hashlib
 import io
 import math
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import fields
-from functools import cache
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from dwell.errors import ConfigError
-from dwell.hls.qmodel import nodes as n
 from dwell.hls.qmodel import types as t
-
-if TYPE_CHECKING:
-    from dwell.hls.qmodel.graph import QModel
 
 ARRAYS_NAME = "qmodel.npz"
 _MAX_ARRAY_BYTES = 1 << 30
@@ -28,39 +22,14 @@ class DamagedError(Exception):
     """What is wrong, for the reader to turn into a `ConfigError` with the file's place."""
 
 
-#: The node classes by name; no other kind is read.
-KINDS: Mapping[str, type[n.Node]] = {kind.__name__: kind for kind in get_args(n.Node)}
-
-
 # ---- writing
 
 
-def node_out(node: n.Node, arrays: dict[str, t.Codes], prefix: str = "") -> dict[str, Any]:
-    """The JSON form of `node`; its arrays are put into `arrays`, named there behind `prefix`."""
-    out: dict[str, Any] = {"kind": type(node).__name__}
-    for name in _codecs(type(node).__name__):
-        value, key = getattr(node, name), f"{prefix}{node.name}/{name}"
-        if isinstance(value, np.ndarray):
-            out[name] = _array_out(arrays, key, value)
-        elif isinstance(node, n.Recurrent) and name == "body":
-            out[name] = _body_out(node.body, arrays, f"{key}/")
-        else:
-            out[name] = _plain(value)
-    return out
-
-
-def _body_out(body: QModel, arrays: dict[str, t.Codes], prefix: str) -> dict[str, Any]:
-    """A graph inside a node."""
-    from dwell.hls.qmodel.store import document
-
-    return document(body, arrays, prefix)[0]
-
-
-def _plain(value: object) -> object:
+def plain_out(value: object) -> object:
     if isinstance(value, t.FixedPoint):
         return type_out(value)
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain_out(item) for item in value]
     return str(value) if isinstance(value, str) else value  # an enumeration's member as its text
 
 
@@ -68,7 +37,7 @@ def type_out(kind: t.FixedPoint) -> dict[str, Any]:
     return {"signed": kind.signed, "width": kind.width, "frac": kind.frac}
 
 
-def _array_out(arrays: dict[str, t.Codes], key: str, array: t.Codes) -> dict[str, Any]:
+def array_out(arrays: dict[str, t.Codes], key: str, array: t.Codes) -> dict[str, Any]:
     if key in arrays:
         raise ConfigError(f"{key}: two arrays of this name", hint="give the nodes other names", place=key)
     arrays[key] = array
@@ -77,54 +46,6 @@ def _array_out(arrays: dict[str, t.Codes], key: str, array: t.Codes) -> dict[str
 
 
 # ---- reading
-
-
-_Reader = Callable[[object, zipfile.ZipFile], Any]
-
-
-@cache
-def _codecs(kind: str) -> Mapping[str, _Reader]:
-    """How each field of a kind of node is read, from its declared type."""
-    from dwell.hls.qmodel.graph import QModel
-
-    hints = get_type_hints(KINDS[kind], localns={"QModel": QModel})
-    readers: list[tuple[object, _Reader]] = [
-        (str, lambda v, _: as_str(v)),
-        (int, lambda v, _: as_int(v)),
-        (bool, lambda v, _: as_bool(v)),
-        (tuple[str, ...], lambda v, _: as_strings(v)),
-        (tuple[int, ...], lambda v, _: as_ints(v)),
-        (tuple[int, int], lambda v, _: as_ints(v, 2)),
-        (tuple[int, int, int, int], lambda v, _: as_ints(v, 4)),
-        (t.FixedPoint, lambda v, _: type_in(v)),
-        (tuple[t.FixedPoint, ...], lambda v, _: _types_in(v)),
-        (t.Rounding, lambda v, _: t.Rounding(as_str(v))),
-        (t.Overflow, lambda v, _: t.Overflow(as_str(v))),
-        (n.Pooling, lambda v, _: n.Pooling(as_str(v))),
-        (t.Codes, _array_in),
-        (QModel, _body_in),
-    ]
-    return {
-        field.name: next(read for hint, read in readers if hint == hints[field.name])
-        for field in fields(KINDS[kind])
-    }
-
-
-def node_in(body: Mapping[str, Any], archive: zipfile.ZipFile) -> n.Node:
-    """A node from its JSON form and the archive of arrays. Raises `DamagedError` for anything else."""
-    name = as_str(body.get("kind"))
-    if name not in KINDS:
-        raise DamagedError(f"a node of unknown kind {name!r}")
-    codecs = _codecs(name)
-    if set(body) != {"kind", *codecs}:
-        raise DamagedError(f"a {name} with {sorted(set(body) ^ {'kind', *codecs})} missing or not known")
-    return KINDS[name](**{key: read(body[key], archive) for key, read in codecs.items()})
-
-
-def _body_in(value: object, archive: zipfile.ZipFile) -> QModel:
-    from dwell.hls.qmodel.store import graph_in
-
-    return graph_in(as_dict(value), archive)
 
 
 def as_dict(value: object) -> dict[str, Any]:
@@ -182,13 +103,13 @@ def type_in(value: object) -> t.FixedPoint:
     return t.FixedPoint(body["signed"], width, as_int(body.get("frac")))
 
 
-def _types_in(value: object) -> tuple[t.FixedPoint, ...]:
+def types_in(value: object) -> tuple[t.FixedPoint, ...]:
     if not isinstance(value, list) or not value:
         raise DamagedError("a list of types is expected, not an empty one")
     return tuple(type_in(item) for item in value)
 
 
-def _array_in(value: object, archive: zipfile.ZipFile) -> t.Codes:
+def array_in(value: object, archive: zipfile.ZipFile) -> t.Codes:
     body = as_dict(value)
     key, shape = as_str(body.get("array")), as_ints(body.get("shape"))
     try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dwell.hls.qmodel.nodes import JOINING_NODES, LOCAL_NODES, Conv2D, Input, Node, Pool2D
+from dwell.hls.qmodel.graph import JOINING_NODES, LOCAL_NODES, QModel, once_per_graph
+from dwell.hls.qmodel.nodes import Conv2D, Input, Pool2D
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,45 @@ class Geometry:
         return self.rows.last - self.rows.first + 1, self.columns.last - self.columns.first + 1
 
 
-def frame_geometry(nodes: Sequence[Node], output: str) -> Geometry | None:
-    """The geometry of `output`; None where frames of another size than the nominal one cannot be taken."""
-    if not all(isinstance(node, LOCAL_NODES) for node in nodes):
+def is_fully_convolutional(model: QModel) -> bool:
+    """Whether any frame at least the window large is accepted, beside those of the nominal size.
+
+    So it is where all nodes see a neighbourhood only, and branches that meet have strided and cut the
+    frame alike.
+    """
+    return _geometry(model) is not None
+
+
+def stride_of(model: QModel) -> tuple[int, int]:
+    """(rows, columns) of input between neighbouring outputs; (1, 1) when not fully convolutional."""
+    geometry = _geometry(model)
+    return (1, 1) if geometry is None else geometry.stride
+
+
+def window_of(model: QModel) -> tuple[int, int]:
+    """(rows, columns) of input that one output sees; the whole frame when not fully convolutional."""
+    geometry = _geometry(model)
+    if geometry is not None:
+        return geometry.window
+    shape = model.tensors[model.input].shape
+    return (shape[0], shape[1]) if len(shape) == 3 else (1, 1)
+
+
+def centre_of(model: QModel) -> tuple[int, int]:
+    """(row, column) of the input pixel, within its window, that an output speaks for."""
+    rows, columns = window_of(model)
+    return (rows - 1) // 2, (columns - 1) // 2
+
+
+@once_per_graph
+def _geometry(model: QModel) -> Geometry | None:
+    """The geometry of the output; None where frames of another size than the nominal one cannot be taken."""
+    if len(model.tensors[model.input].shape) != 3:
+        return None
+    if not all(isinstance(node, LOCAL_NODES) for node in model.nodes):
         return None
     known: dict[str, Geometry] = {}
-    for node in nodes:
+    for node in model.nodes:
         if isinstance(node, Input):
             known[node.output] = Geometry(_Axis(), _Axis())
             continue
@@ -66,7 +100,7 @@ def frame_geometry(nodes: Sequence[Node], output: str) -> Geometry | None:
             known[node.output] = _windowed(node, before[0])
         else:
             known[node.output] = before[0]
-    return known[output]
+    return known[model.output]
 
 
 def _join(axes: Sequence[_Axis]) -> _Axis | None:

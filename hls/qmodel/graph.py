@@ -1,22 +1,117 @@
-"""`QModel`: the integer graph, checked when it is built."""
+"""`QModel`: the integer graph, and the node that holds one.
+
+It is plain data: what is known of a graph is found by functions in the modules above. `validate.checked` says whether
+it is one to believe.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, wraps
 from types import MappingProxyType
+from typing import TypeAlias, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from dwell.hls.qmodel import interpret, store
-from dwell.hls.qmodel.geometry import Geometry, frame_geometry
-from dwell.hls.qmodel.nodes import Input, Node, Recurrent
-from dwell.hls.qmodel.ranges import Interval
-from dwell.hls.qmodel.types import Codes, Tensor
-from dwell.hls.qmodel.validate import validate_graph
+from dwell.hls.qmodel.nodes import (
+    Add,
+    Affine,
+    Cast,
+    Clip,
+    Concat,
+    Conv2D,
+    Dense,
+    Flatten,
+    Input,
+    LeakyRelu,
+    Multiply,
+    Pool2D,
+    Relu,
+    Reshape,
+    Slice,
+    Softmax,
+    Table,
+    TopK,
+    Transpose,
+    Upsample,
+)
+from dwell.hls.qmodel.types import Codes, Tensor, frozen_codes
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Recurrent:
+    """`body` once for each step of a (steps, features) tensor, with a state that goes from step to step.
+
+    `body` is a graph from one vector to one vector. It reads the features of a step, aligned to the fraction of
+    its input, and behind them the S codes of the state; it gives the step's results and behind them the S codes
+    of the new state. Its input and output have one fraction, so that a state's codes go round as they are.
+    The first step finds the codes `initial` (S,). The output is a (steps, results) tensor where `sequence` is
+    set, else the results (results,) of the last step; it has the fraction of the body's output.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    body: QModel
+    initial: Codes
+    sequence: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "initial", frozen_codes(self.initial))
+
+    @property
+    def features(self) -> int:
+        """Features of a step."""
+        return self.body.tensors[self.body.input].shape[-1] - len(self.initial)
+
+    @property
+    def results(self) -> int:
+        """Results of a step."""
+        return self.body.tensors[self.body.output].shape[-1] - len(self.initial)
+
+    @property
+    def frac(self) -> int:
+        """Fraction bits of the body's input, its output and the state."""
+        return self.body.tensors[self.body.output].type.frac
+
+
+Node: TypeAlias = (
+    Input
+    | Conv2D
+    | Dense
+    | Affine
+    | Relu
+    | LeakyRelu
+    | Clip
+    | Cast
+    | Table
+    | Pool2D
+    | Add
+    | Multiply
+    | Concat
+    | Upsample
+    | TopK
+    | Softmax
+    | Transpose
+    | Slice
+    | Flatten
+    | Reshape
+    | Recurrent
+)
+
+#: Nodes that treat each element by itself, knowing at most its channel.
+ELEMENTWISE_NODES = (Affine, Relu, LeakyRelu, Clip, Cast, Table)
+
+#: Nodes that read two tensors (`Concat`: two or more).
+JOINING_NODES = (Add, Multiply, Concat)
+
+#: Nodes that see a neighbourhood only, so that any frame at least a window large will do.
+LOCAL_NODES = (Input, Conv2D, Pool2D, Add, Multiply, Concat, *ELEMENTWISE_NODES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +121,6 @@ class QModel:
     `nodes` are in the order of computation, `tensors` maps names to `Tensor`, `input` names the tensor
     of input codes and `output` that of the result; `quantizers` pairs the names the source framework
     gave its quantizers with the tensors that carry their codes, in the order of computation.
-
-    Raises `ConfigError` when the graph is not valid: unknown or unused tensors, a cycle, more than one
-    input, shapes that do not follow, types too narrow for the codes that can occur, widths above 62.
     """
 
     name: str
@@ -42,14 +134,15 @@ class QModel:
     def __post_init__(self) -> None:
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
         object.__setattr__(self, "nodes", tuple(self.nodes))
-        self.intervals  # noqa: B018 - building it is the check
 
-    @cached_property
-    def intervals(self) -> Mapping[str, Interval]:
-        """The lowest and highest code each tensor can hold, by interval arithmetic over the weights."""
-        return MappingProxyType(
-            validate_graph(self.nodes, self.tensors, self.input, self.output, self.quantizers)
-        )
+    @property
+    def input_node(self) -> Input:
+        return next(n for n in self.nodes if isinstance(n, Input))
+
+    @property
+    def shift(self) -> int:
+        """Fraction bits of the output: its real value is ``code * 2**-shift * scale + offset``."""
+        return self.tensors[self.output].type.frac
 
     @property
     def watched(self) -> Mapping[str, Tensor]:
@@ -60,55 +153,11 @@ class QModel:
                 found |= node.body.watched
         return found
 
-    def value_range(self, tensor: str) -> tuple[Codes, Codes]:
-        """Lowest and highest code per channel (C,) that `tensor` can hold."""
-        interval = self.intervals[tensor]
-        return np.array(interval.lo, dtype=np.int64), np.array(interval.hi, dtype=np.int64)
-
-    # ---- shape
-
-    @property
-    def input_node(self) -> Input:
-        return next(n for n in self.nodes if isinstance(n, Input))
-
-    @cached_property
-    def fully_convolutional(self) -> bool:
-        """Whether any frame at least `window` large is accepted, beside those of the nominal size.
-
-        So it is where all nodes see a neighbourhood only, and branches that meet have strided and cut the
-        frame alike.
-        """
-        return self._geometry is not None
-
-    @property
-    def stride(self) -> tuple[int, int]:
-        """(rows, columns) of input between neighbouring outputs; (1, 1) when not fully convolutional."""
-        return (1, 1) if self._geometry is None else self._geometry.stride
-
-    @property
-    def window(self) -> tuple[int, int]:
-        """(rows, columns) of input that one output sees; the whole frame when not fully convolutional."""
-        if self._geometry is None:
-            shape = self.tensors[self.input].shape
-            return (shape[0], shape[1]) if len(shape) == 3 else (1, 1)
-        return self._geometry.window
-
-    @cached_property
-    def _geometry(self) -> Geometry | None:
-        if len(self.tensors[self.input].shape) != 3:
-            return None
-        return frame_geometry(self.nodes, self.output)
-
-    @property
-    def centre(self) -> tuple[int, int]:
-        """(row, column) of the input pixel, within its window, that an output speaks for."""
-        rows, columns = self.window
-        return (rows - 1) // 2, (columns - 1) // 2
-
-    @property
-    def shift(self) -> int:
-        """Fraction bits of the output: its real value is ``code * 2**-shift * scale + offset``."""
-        return self.tensors[self.output].type.frac
+    def to_real(self, tensor: str, codes: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Codes of `tensor` as real values."""
+        kind = self.tensors[tensor]
+        plain = np.ldexp(np.asarray(codes, dtype=np.float64), -kind.type.frac)
+        return np.asarray(plain * np.asarray(kind.scale) + np.asarray(kind.offset))
 
     # ---- structure
 
@@ -153,45 +202,15 @@ class QModel:
                 found[name] = (*found.get(name, ()), node)
         return found
 
-    # ---- running
 
-    def quantize(self, x: npt.ArrayLike) -> Codes:
-        """Float frames (N, *shape) as codes. Raises `ConfigError` for a wrong shape, NaN or infinity."""
-        return interpret.quantize(self, x)
+def once_per_graph(function: Callable[[QModel], T]) -> Callable[[QModel], T]:
+    """`function` of a graph, computed once for each and kept no longer than the graph; the result must not hold it."""
+    kept: WeakKeyDictionary[QModel, T] = WeakKeyDictionary()
 
-    def run(self, x: npt.ArrayLike) -> Codes:
-        """Float frames (N, *shape) to output codes (N, ...). Raises `ConfigError` as `quantize` does."""
-        return self.run_codes(self.quantize(x))
+    @wraps(function)
+    def found(model: QModel) -> T:
+        if model not in kept:
+            kept[model] = function(model)
+        return kept[model]
 
-    def run_codes(self, codes: npt.ArrayLike) -> Codes:
-        """Input codes (N, *shape) to output codes. Raises `ConfigError` for a wrong shape or code."""
-        return interpret.run_codes(self, codes)
-
-    def trace(self, x: npt.ArrayLike) -> dict[str, Codes]:
-        """The codes of every tensor, (N, ...) each, for float frames."""
-        return interpret.trace_codes(self, self.quantize(x))
-
-    def trace_codes(self, codes: npt.ArrayLike) -> dict[str, Codes]:
-        """The codes of every tensor, (N, ...) each, for input codes."""
-        return interpret.trace_codes(self, codes)
-
-    def to_real(self, tensor: str, codes: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Codes of `tensor` as real values."""
-        kind = self.tensors[tensor]
-        plain = np.ldexp(np.asarray(codes, dtype=np.float64), -kind.type.frac)
-        return np.asarray(plain * np.asarray(kind.scale) + np.asarray(kind.offset))
-
-    # ---- keeping
-
-    def digest(self) -> str:
-        """SHA-256 over the canonical form: equal for equal graphs, on any machine."""
-        return store.digest(self)
-
-    def save(self, directory: Path | str) -> None:
-        """Write `qmodel.json` and `qmodel.npz` into `directory`, byte for byte the same each time."""
-        store.save(self, Path(directory))
-
-    @classmethod
-    def load(cls, directory: Path | str) -> QModel:
-        """Read what `save` wrote. Raises `ConfigError` for a missing, damaged or altered file."""
-        return store.load(Path(directory))
+    return found

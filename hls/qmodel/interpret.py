@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dwell.errors import ConfigError
 from dwell.hls.qmodel.arithmetic import float_to_codes
+from dwell.hls.qmodel.geometry import is_fully_convolutional, window_of
+from dwell.hls.qmodel.graph import QModel, Recurrent
 from dwell.hls.qmodel.kernels import evaluate
 from dwell.hls.qmodel.nodes import Input
-from dwell.hls.qmodel.types import Codes
-
-if TYPE_CHECKING:
-    from dwell.hls.qmodel.graph import QModel
+from dwell.hls.qmodel.ranges import intervals_of
+from dwell.hls.qmodel.recurrence import first_state, step_codes
+from dwell.hls.qmodel.types import Codes, Tensor
+from dwell.hls.qmodel.validate import checked
 
 #: Elements of the largest tensor that are worked on at a time, so that memory stays within some 100 MB.
 _BATCH = 1 << 22
 
 
-def quantize(model: QModel, x: npt.ArrayLike) -> Codes:
-    """See `QModel.quantize`."""
+def quantize_input(model: QModel, x: npt.ArrayLike) -> Codes:
+    """Float frames (N, *shape) as codes. Raises `ConfigError` for a wrong shape, NaN or infinity."""
     values = np.asarray(x)
     if values.dtype.kind not in "fiub":
         raise ConfigError(f"frames hold {values.dtype}, not numbers", place=model.input)
@@ -48,8 +50,16 @@ def _like(values: npt.NDArray[Any], numbers: float | tuple[float, ...]) -> npt.N
     return np.asarray(numbers, dtype=values.dtype if values.dtype.kind == "f" else np.float64)
 
 
+def run_model(model: QModel, x: npt.ArrayLike) -> Codes:
+    """Float frames (N, *shape) to output codes (N, ...). Raises `ConfigError` as `quantize_input` does."""
+    return run_codes(model, quantize_input(model, x))
+
+
 def run_codes(model: QModel, codes: npt.ArrayLike) -> Codes:
-    """See `QModel.run_codes`: frames are taken a few at a time, so memory stays far below that of a trace."""
+    """Input codes (N, *shape) to output codes. Raises `ConfigError` for a wrong shape or code.
+
+    Frames are taken a few at a time, so memory stays far below that of a trace.
+    """
     given = _check_codes(model, codes)
     nominal = math.prod(model.tensors[model.input].shape)
     largest = max(math.prod(tensor.shape) for tensor in model.tensors.values())
@@ -64,8 +74,13 @@ def run_codes(model: QModel, codes: npt.ArrayLike) -> Codes:
     return out
 
 
+def trace_model(model: QModel, x: npt.ArrayLike) -> dict[str, Codes]:
+    """The codes of every tensor, (N, ...) each, for float frames."""
+    return trace_codes(model, quantize_input(model, x))
+
+
 def trace_codes(model: QModel, codes: npt.ArrayLike) -> dict[str, Codes]:
-    """See `QModel.trace_codes`."""
+    """The codes of every tensor, (N, ...) each, for input codes."""
     return _evaluate(model, _check_codes(model, codes), keep=True)
 
 
@@ -76,8 +91,8 @@ def _check_shape(model: QModel, shape: tuple[int, ...]) -> None:
         raise ConfigError(f"frames of shape {shape}", hint=hint, place=model.input)
     if shape[1:] == want:
         return
-    if model.fully_convolutional:
-        rows, columns = model.window
+    if is_fully_convolutional(model):
+        rows, columns = window_of(model)
         if shape[3] != want[2] or shape[1] < rows or shape[2] < columns:
             hint = f"frames are (N, H, W, {want[2]}) with H >= {rows} and W >= {columns}"
             raise ConfigError(f"frames of shape {shape}", hint=hint, place=model.input)
@@ -100,6 +115,7 @@ def _check_codes(model: QModel, codes: npt.ArrayLike) -> Codes:
 
 def _evaluate(model: QModel, codes: Codes, keep: bool = False) -> dict[str, Codes]:
     """All tensors when `keep`, else those that no later node reads are dropped on the way."""
+    intervals = intervals_of(checked(model))
     last = {name: index for index, node in enumerate(model.nodes) for name in node.inputs}
     last[model.output] = len(model.nodes)
     live: dict[str, Codes] = {}
@@ -109,8 +125,23 @@ def _evaluate(model: QModel, codes: Codes, keep: bool = False) -> dict[str, Code
         elif keep or node.output in last:  # else a side branch that only quantizers watch
             sources = [model.tensors[name] for name in node.inputs]
             given = [live[name] for name in node.inputs]
-            interval = model.intervals[node.inputs[0]]
-            live[node.output] = evaluate(node, sources, model.tensors[node.output], interval, given)
+            live[node.output] = (
+                _run_steps(node, sources[0], given[0])
+                if isinstance(node, Recurrent)
+                else evaluate(node, sources, model.tensors[node.output], intervals[node.inputs[0]], given)
+            )
         if not keep:
             live = {name: value for name, value in live.items() if last[name] > index}
     return live
+
+
+def _run_steps(node: Recurrent, source: Tensor, codes: Codes) -> Codes:
+    """Codes (N, …) of the output for those (N, steps, features) of the input."""
+    state = first_state(node, len(codes))
+    results = []
+    for step in range(codes.shape[1]):
+        done = run_codes(node.body, step_codes(node, source.type.frac, codes[:, step], state))
+        state = done[:, node.results :]
+        if node.sequence or step == codes.shape[1] - 1:
+            results.append(done[:, : node.results])
+    return np.stack(results, axis=1) if node.sequence else results[-1]

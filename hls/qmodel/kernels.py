@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.hls.qmodel.arithmetic import cast_codes
+from dwell.hls.qmodel.graph import Node
 from dwell.hls.qmodel.nodes import (
     Add,
     Affine,
@@ -18,10 +19,8 @@ from dwell.hls.qmodel.nodes import (
     Dense,
     LeakyRelu,
     Multiply,
-    Node,
     Pool2D,
     Pooling,
-    Recurrent,
     Relu,
     Slice,
     Softmax,
@@ -31,7 +30,6 @@ from dwell.hls.qmodel.nodes import (
     Upsample,
 )
 from dwell.hls.qmodel.ranges import Interval, accumulator_frac
-from dwell.hls.qmodel.recurrence import run_steps
 from dwell.hls.qmodel.shapes import conv_shape, node_shape
 from dwell.hls.qmodel.types import Codes, Tensor
 
@@ -42,7 +40,10 @@ _CHUNK = 1 << 17
 def evaluate(
     node: Node, sources: Sequence[Tensor], out: Tensor, interval: Interval, codes: Sequence[Codes]
 ) -> Codes:
-    """Codes (N, …) of the output of `node` (not an `Input`); `interval` is that of its first input."""
+    """Codes (N, …) of the output of `node`; `interval` is that of its first input.
+
+    Not for an `Input`, nor for a `Recurrent`, whose steps the interpreter runs.
+    """
     first, source = codes[0], sources[0]
     if isinstance(node, Conv2D):
         return _conv2d(node, source.type.frac, first, interval)
@@ -71,8 +72,6 @@ def evaluate(
         return np.argsort(-first, axis=-1, kind="stable")[..., : node.k].astype(np.int64)
     if isinstance(node, Softmax):
         return _softmax(node, first, out.type.hi)
-    if isinstance(node, Recurrent):
-        return run_steps(node, source, first)
     return moved(node, first)
 
 

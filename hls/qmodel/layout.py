@@ -7,20 +7,20 @@ from dataclasses import replace
 import numpy as np
 
 from dwell.hls.qmodel import nodes as n
-from dwell.hls.qmodel.graph import QModel
+from dwell.hls.qmodel.graph import Node, QModel
 from dwell.hls.qmodel.kernels import moved
-from dwell.hls.qmodel.ranges import of_channel, reachable_levels
+from dwell.hls.qmodel.ranges import intervals_of, of_channel, reachable_levels
 from dwell.hls.qmodel.rewrite import Report, Result, free_name, reading, rebuilt
 from dwell.hls.qmodel.types import Codes, FixedPoint, Overflow, Tensor
 
 #: Nodes that put codes elsewhere and change none.
-MOVING_NODES: tuple[type[n.Node], ...] = (n.Transpose, n.Flatten, n.Reshape, n.Slice, n.Upsample)
+MOVING_NODES: tuple[type[Node], ...] = (n.Transpose, n.Flatten, n.Reshape, n.Slice, n.Upsample)
 
 #: Those of them whose output has the type of their input.
-SAME_TYPE_NODES: tuple[type[n.Node], ...] = (n.Transpose, n.Flatten, n.Reshape, n.Slice)
+SAME_TYPE_NODES: tuple[type[Node], ...] = (n.Transpose, n.Flatten, n.Reshape, n.Slice)
 
 #: Those that keep every code.
-_ORDERED: tuple[type[n.Node], ...] = (n.Transpose, n.Flatten, n.Reshape)
+_ORDERED: tuple[type[Node], ...] = (n.Transpose, n.Flatten, n.Reshape)
 
 
 def drop_side_branches(model: QModel) -> Result:
@@ -58,12 +58,12 @@ def _without_an_idle_node(model: QModel) -> QModel | None:
     return None
 
 
-def _moved_on(model: QModel, name: str, but: n.Node | None = None) -> bool:
+def _moved_on(model: QModel, name: str, but: Node | None = None) -> bool:
     """Whether a node reads `name` that has to keep its type."""
     return any(isinstance(r, SAME_TYPE_NODES) for r in model.readers(name) if r is not but)
 
 
-def _may_take(model: QModel, node: n.Node, source: Tensor, kind: FixedPoint) -> bool:
+def _may_take(model: QModel, node: Node, source: Tensor, kind: FixedPoint) -> bool:
     """Whether `source`, which the idle `node` reads, can be of type `kind` as well."""
     maker = model.maker(source.name)
     if isinstance(maker, (n.Input, n.Softmax, *SAME_TYPE_NODES)) or _moved_on(model, source.name, node):
@@ -71,7 +71,7 @@ def _may_take(model: QModel, node: n.Node, source: Tensor, kind: FixedPoint) -> 
     return not (kind.signed and isinstance(maker, n.Relu | n.TopK))
 
 
-def _idle(model: QModel, node: n.Node) -> str | None:
+def _idle(model: QModel, node: Node) -> str | None:
     """The tensor whose codes the output of `node` always repeats, if there is one."""
     if isinstance(node, n.Input):
         return None
@@ -89,9 +89,9 @@ def _idle(model: QModel, node: n.Node) -> str | None:
     return None
 
 
-def _repeats(model: QModel, node: n.Node, name: str) -> bool:
+def _repeats(model: QModel, node: Node, name: str) -> bool:
     """Whether `node` hands on the codes of `name`, which has the output's shape and fraction."""
-    interval = model.intervals[name]
+    interval = intervals_of(model)[name]
     channels = list(zip(range(len(interval.lo)), interval.lo, interval.hi, strict=True))
     if isinstance(node, n.Relu | n.LeakyRelu):
         return interval.least >= 0
@@ -108,7 +108,8 @@ def _repeats(model: QModel, node: n.Node, name: str) -> bool:
     if isinstance(node, n.Add):
         others = [other for other in node.inputs if other != name]
         return (
-            len(others) == 1 and model.intervals[others[0]].least == model.intervals[others[0]].greatest == 0
+            len(others) == 1
+            and intervals_of(model)[others[0]].least == intervals_of(model)[others[0]].greatest == 0
         )
     if isinstance(node, MOVING_NODES):
         places = _places(model.tensors[name], [node])
@@ -174,7 +175,7 @@ def _sink_one(model: QModel) -> QModel | None:
     return None
 
 
-def _uniform(node: n.Node) -> bool:
+def _uniform(node: Node) -> bool:
     """Whether a node does the same to every element, whatever its channel."""
     if isinstance(node, n.Relu | n.Clip):
         return True
@@ -205,7 +206,7 @@ def merge_moves(model: QModel) -> Result:
         if (places != np.arange(places.size)).any():
             continue
         shape = model.tensors[node.output].shape
-        merged: n.Node = n.Reshape(node.name, (source.name,), node.output, shape)
+        merged: Node = n.Reshape(node.name, (source.name,), node.output, shape)
         if len(shape) == 1:
             merged = n.Flatten(node.name, (source.name,), node.output)
         gone = {mover.name for mover in chain[:-1]}
@@ -230,9 +231,9 @@ def fold_moves(model: QModel) -> Result:
     return model, Report("fold_moves", {"nodes": count})
 
 
-def _moves_before(model: QModel, node: n.Node, kinds: tuple[type[n.Node], ...]) -> list[n.Node]:
+def _moves_before(model: QModel, node: Node, kinds: tuple[type[Node], ...]) -> list[Node]:
     """The nodes of `kinds` in a row up to `node` (itself if it is one) that nobody else reads, first one first."""
-    chain: list[n.Node] = [node] if isinstance(node, kinds) else []
+    chain: list[Node] = [node] if isinstance(node, kinds) else []
     name = node.inputs[0]
     while (
         isinstance(mover := model.maker(name), kinds)
@@ -244,7 +245,7 @@ def _moves_before(model: QModel, node: n.Node, kinds: tuple[type[n.Node], ...]) 
     return chain
 
 
-def _places(source: Tensor, chain: list[n.Node]) -> Codes:
+def _places(source: Tensor, chain: list[Node]) -> Codes:
     """For every element after `chain`, the index (C order) in `source` that it comes from."""
     places = np.arange(int(np.prod(source.shape)), dtype=np.int64).reshape(1, *source.shape)
     for node in chain:
@@ -252,7 +253,7 @@ def _places(source: Tensor, chain: list[n.Node]) -> Codes:
     return np.asarray(places[0])
 
 
-def _folded(model: QModel, node: n.Dense, chain: list[n.Node]) -> QModel:
+def _folded(model: QModel, node: n.Dense, chain: list[Node]) -> QModel:
     source = model.tensors[chain[0].inputs[0]]
     weight = np.zeros((int(np.prod(source.shape)), node.weight.shape[1]), dtype=np.int64)
     np.add.at(weight, _places(source, chain), node.weight)  # an element that comes twice adds up its weights
@@ -261,7 +262,7 @@ def _folded(model: QModel, node: n.Dense, chain: list[n.Node]) -> QModel:
     if low < kind.lo or high > kind.hi:
         kind = FixedPoint.holding(low, high, kind.frac)
     gone = {mover.name for mover in chain}
-    nodes: list[n.Node] = []
+    nodes: list[Node] = []
     tensors = dict(model.tensors)
     for other in model.nodes:
         if other.name in gone:

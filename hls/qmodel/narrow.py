@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from dwell.hls.qmodel import nodes as n
-from dwell.hls.qmodel.graph import QModel
+from dwell.hls.qmodel.graph import Node, QModel
 from dwell.hls.qmodel.layout import SAME_TYPE_NODES
-from dwell.hls.qmodel.ranges import of_channel, reachable_levels, round_int
+from dwell.hls.qmodel.ranges import intervals_of, of_channel, reachable_levels, round_int
 from dwell.hls.qmodel.rewrite import Report, Result, rebuilt
 from dwell.hls.qmodel.types import Codes, FixedPoint, Overflow, Tensor
 
@@ -20,12 +20,12 @@ def narrow_types(model: QModel) -> Result:
     A cast of one type stays one of one type. The output keeps its type.
     """
     counts = {"bits of tensors": 0, "bits of casts": 0, "bits of weights": 0}
-    nodes: list[n.Node] = []
+    nodes: list[Node] = []
     tensors = dict(model.tensors)
     kept = _types_of_output(model)
     for node in model.nodes:
         if isinstance(node, n.Cast):
-            interval = model.intervals[node.inputs[0]]
+            interval = intervals_of(model)[node.inputs[0]]
             lean = _narrow_cast(node, model.tensors[node.inputs[0]].type.frac, interval.lo, interval.hi)
             channels = len(interval.lo)
             saved = _bits(node.types, channels) - _bits(lean.types, channels)
@@ -58,14 +58,14 @@ def _types_of_output(model: QModel) -> set[str]:
     return names
 
 
-def _narrow_tensor(model: QModel, node: n.Node, tensors: dict[str, Tensor]) -> Tensor:
+def _narrow_tensor(model: QModel, node: Node, tensors: dict[str, Tensor]) -> Tensor:
     """The tensor that `node` makes; `tensors` holds those before it as they are by now."""
     tensor = model.tensors[node.output]
     if isinstance(node, n.Input | n.Softmax):
         return tensor
     if isinstance(node, SAME_TYPE_NODES):
         return replace(tensor, type=tensors[node.inputs[0]].type)
-    interval = model.intervals[node.output]
+    interval = intervals_of(model)[node.output]
     kind = FixedPoint.holding(interval.least, interval.greatest, tensor.type.frac)
     return replace(tensor, type=kind) if kind.width < tensor.type.width else tensor
 
@@ -117,7 +117,7 @@ def _narrow_type(kind: FixedPoint, low: int, high: int, overflow: Overflow) -> F
 def trim_tables(model: QModel) -> Result:
     """Leave out steps of tables that no code reaches or that change nothing."""
     steps = rows = 0
-    nodes: list[n.Node] = []
+    nodes: list[Node] = []
     for node in model.nodes:
         if isinstance(node, n.Table):
             lean = _trimmed(model, node)
@@ -130,7 +130,7 @@ def trim_tables(model: QModel) -> Result:
 
 
 def _trimmed(model: QModel, node: n.Table) -> n.Table:
-    interval = model.intervals[node.inputs[0]]
+    interval = intervals_of(model)[node.inputs[0]]
     same = bool((node.breaks == node.breaks[0]).all() and (node.levels == node.levels[0]).all())
     every = list(zip(interval.lo, interval.hi, strict=True))
     spans = [(interval.least, interval.greatest)] if same else every

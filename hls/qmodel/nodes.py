@@ -8,12 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
 
 from dwell.hls.qmodel.types import Codes, FixedPoint, Overflow, Rounding, frozen_codes
-
-if TYPE_CHECKING:
-    from dwell.hls.qmodel.graph import QModel
 
 
 @dataclass(frozen=True)
@@ -305,74 +301,3 @@ class Reshape:
     inputs: tuple[str, ...]
     output: str
     shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Recurrent:
-    """`body` once for each step of a (steps, features) tensor, with a state that goes from step to step.
-
-    `body` is a graph from one vector to one vector. It reads the features of a step, aligned to the fraction of
-    its input, and behind them the S codes of the state; it gives the step's results and behind them the S codes
-    of the new state. Its input and output have one fraction, so that a state's codes go round as they are.
-    The first step finds the codes `initial` (S,). The output is a (steps, results) tensor where `sequence` is
-    set, else the results (results,) of the last step; it has the fraction of the body's output.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    output: str
-    body: QModel
-    initial: Codes
-    sequence: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "initial", frozen_codes(self.initial))
-
-    @property
-    def features(self) -> int:
-        """Features of a step."""
-        return self.body.tensors[self.body.input].shape[-1] - len(self.initial)
-
-    @property
-    def results(self) -> int:
-        """Results of a step."""
-        return self.body.tensors[self.body.output].shape[-1] - len(self.initial)
-
-    @property
-    def frac(self) -> int:
-        """Fraction bits of the body's input, its output and the state."""
-        return self.body.tensors[self.body.output].type.frac
-
-
-Node: TypeAlias = (
-    Input
-    | Conv2D
-    | Dense
-    | Affine
-    | Relu
-    | LeakyRelu
-    | Clip
-    | Cast
-    | Table
-    | Pool2D
-    | Add
-    | Multiply
-    | Concat
-    | Upsample
-    | TopK
-    | Softmax
-    | Transpose
-    | Slice
-    | Flatten
-    | Reshape
-    | Recurrent
-)
-
-#: Nodes that treat each element by itself, knowing at most its channel.
-ELEMENTWISE_NODES = (Affine, Relu, LeakyRelu, Clip, Cast, Table)
-
-#: Nodes that read two tensors (`Concat`: two or more).
-JOINING_NODES = (Add, Multiply, Concat)
-
-#: Nodes that see a neighbourhood only, so that any frame at least a window large will do.
-LOCAL_NODES = (Input, Conv2D, Pool2D, Add, Multiply, Concat, *ELEMENTWISE_NODES)

@@ -10,7 +10,7 @@ import numpy as np
 
 from dwell.hls.qmodel import nodes as n
 from dwell.hls.qmodel.build import Builder
-from dwell.hls.qmodel.graph import QModel
+from dwell.hls.qmodel.graph import ELEMENTWISE_NODES, JOINING_NODES, Node, QModel
 from dwell.hls.qmodel.kernels import evaluate
 from dwell.hls.qmodel.types import Codes, FixedPoint, Overflow, Rounding
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 Item = TypeVar("Item")
-NodeKind = type[n.Node]
+NodeKind = type[Node]
 
-_ELEMENTWISE: tuple[NodeKind, ...] = n.ELEMENTWISE_NODES
+_ELEMENTWISE: tuple[NodeKind, ...] = ELEMENTWISE_NODES
 _VECTOR: tuple[NodeKind, ...] = (n.Dense, *_ELEMENTWISE, n.TopK, n.Softmax)
 
-_FRAMES: tuple[NodeKind, ...] = (n.Conv2D, n.Pool2D, *n.JOINING_NODES, n.Upsample, n.Flatten)
+_FRAMES: tuple[NodeKind, ...] = (n.Conv2D, n.Pool2D, *JOINING_NODES, n.Upsample, n.Flatten)
 
 #: What the networks of each style are made of, beside their Input.
 STYLE_NODES: dict[str, tuple[NodeKind, ...]] = {

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dwell.hls.qmodel.build import Builder
+from dwell.hls.qmodel.geometry import window_of
 from dwell.hls.qmodel.graph import QModel
+from dwell.hls.qmodel.interpret import run_codes
 from dwell.hls.qmodel.random_graphs import STYLE_NODES, GraphPlan, models, random_model
 from dwell.hls.qmodel.types import FixedPoint, Overflow, Rounding
 
@@ -145,8 +147,8 @@ def _cast(
     width = plan.activation_width + int(signed)
     so_far = build.finish("part", source)
     entry = so_far.tensors[so_far.input]
-    shape = (4, *so_far.window, entry.shape[-1])
-    reached = so_far.run_codes(rng.integers(entry.type.lo, entry.type.hi + 1, shape))
+    shape = (4, *window_of(so_far), entry.shape[-1])
+    reached = run_codes(so_far, rng.integers(entry.type.lo, entry.type.hi + 1, shape))
     used = int(np.abs(reached).max()).bit_length() + int(signed)
     frac = min(before.type.frac - used + width + int(rng.integers(-1, 2)), _MAX_FRAC)
     kind = FixedPoint(signed, width, frac)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dwell.hls.qmodel.graph import Node, QModel, Recurrent, once_per_graph
 from dwell.hls.qmodel.nodes import (
     Add,
     Affine,
@@ -22,10 +24,8 @@ from dwell.hls.qmodel.nodes import (
     Input,
     LeakyRelu,
     Multiply,
-    Node,
     Pool2D,
     Pooling,
-    Recurrent,
     Relu,
     Reshape,
     Slice,
@@ -266,6 +266,18 @@ def _joined(node: Add | Multiply | Concat, fracs: Sequence[int], parts: Sequence
     return Interval(
         tuple(sum(v) for v in zip(*lows, strict=True)), tuple(sum(v) for v in zip(*highs, strict=True))
     )
+
+
+@once_per_graph
+def intervals_of(model: QModel) -> Mapping[str, Interval]:
+    """The lowest and highest code each tensor can hold, by interval arithmetic over the weights of a valid graph."""
+    return MappingProxyType(propagate(model.nodes, model.tensors))
+
+
+def value_range(model: QModel, tensor: str) -> tuple[Codes, Codes]:
+    """Lowest and highest code per channel (C,) that `tensor` can hold."""
+    interval = intervals_of(model)[tensor]
+    return np.array(interval.lo, dtype=np.int64), np.array(interval.hi, dtype=np.int64)
 
 
 def propagate(

@@ -1,29 +1,27 @@
-"""`Recurrent`: what must hold of it, its steps one after the other, and the same graph with a body for each step."""
+"""`Recurrent`: what must hold of it, what its steps read, and the same graph with a body for each step."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dwell.hls.qmodel import nodes as n
+from dwell.hls.qmodel.graph import Node, QModel, Recurrent
+from dwell.hls.qmodel.ranges import intervals_of
 from dwell.hls.qmodel.shapes import fail
 from dwell.hls.qmodel.types import Codes, FixedPoint, Overflow, Rounding, Tensor
-
-if TYPE_CHECKING:
-    from dwell.hls.qmodel.graph import QModel
 
 #: Between the name of a node and that of a part of its body.
 INSIDE = "/"
 
 
-def check_recurrent(node: n.Recurrent, source: Tensor) -> None:
+def check_recurrent(node: Recurrent, source: Tensor) -> None:
     """Refuse a body that does not fit its input, its state or itself."""
     body = node.body
     entry, result = body.tensors[body.input], body.tensors[body.output]
-    if any(isinstance(inner, n.Recurrent) for inner in body.nodes):
+    if any(isinstance(inner, Recurrent) for inner in body.nodes):
         fail(node.name, "a body with steps of its own")
     if node.initial.ndim != 1 or node.initial.size == 0:
         fail(node.name, f"a state of shape {node.initial.shape}; one axis is needed, and not an empty one")
@@ -43,7 +41,7 @@ def check_recurrent(node: n.Recurrent, source: Tensor) -> None:
     up = entry.type.frac - source.type.frac
     if up < 0 or source.type.lo << up < entry.type.lo or source.type.hi << up > entry.type.hi:
         fail(node.name, f"the body's input {entry.type} does not hold the codes of {source.type}")
-    interval = body.intervals[body.output]
+    interval = intervals_of(body)[body.output]
     least = min(*interval.lo[node.results :], int(node.initial.min()))
     most = max(*interval.hi[node.results :], int(node.initial.max()))
     if least < entry.type.lo or most > entry.type.hi:
@@ -62,11 +60,11 @@ def multiplying(model: QModel) -> Iterator[tuple[QModel, n.Conv2D | n.Dense]]:
     for node in model.order():
         if isinstance(node, n.Conv2D | n.Dense):
             yield model, node
-        elif isinstance(node, n.Recurrent):
+        elif isinstance(node, Recurrent):
             yield from multiplying(named_body(node))
 
 
-def named_body(node: n.Recurrent) -> QModel:
+def named_body(node: Recurrent) -> QModel:
     """The body, as far as its output depends on it, its nodes called ``<node>/<name>``."""
     nodes = tuple(replace(inner, name=f"{node.name}{INSIDE}{inner.name}") for inner in node.body.order())
     made = {inner.output for inner in nodes}
@@ -74,26 +72,14 @@ def named_body(node: n.Recurrent) -> QModel:
     return replace(node.body, nodes=nodes, tensors=tensors, quantizers=())
 
 
-def step_codes(node: n.Recurrent, in_frac: int, codes: Codes, state: Codes) -> Codes:
+def step_codes(node: Recurrent, in_frac: int, codes: Codes, state: Codes) -> Codes:
     """What the body reads (N, features + S) in a step, of features (N, features) and a state (N, S)."""
     return np.concatenate([codes << (node.frac - in_frac), state], axis=-1)
 
 
-def first_state(node: n.Recurrent, frames: int) -> Codes:
+def first_state(node: Recurrent, frames: int) -> Codes:
     """The state (N, S) before the first step."""
     return np.tile(node.initial, (frames, 1))
-
-
-def run_steps(node: n.Recurrent, source: Tensor, codes: Codes) -> Codes:
-    """Codes (N, …) of the output for those (N, steps, features) of the input."""
-    state = first_state(node, len(codes))
-    results = []
-    for step in range(codes.shape[1]):
-        done = node.body.run_codes(step_codes(node, source.type.frac, codes[:, step], state))
-        state = done[:, node.results :]
-        if node.sequence or step == codes.shape[1] - 1:
-            results.append(done[:, : node.results])
-    return np.stack(results, axis=1) if node.sequence else results[-1]
 
 
 # ---- a body for each step
@@ -104,12 +90,12 @@ def unroll_steps(model: QModel) -> QModel:
 
     Quantizers inside bodies are left out; those of the graph stay.
     """
-    if not any(isinstance(node, n.Recurrent) for node in model.nodes):
+    if not any(isinstance(node, Recurrent) for node in model.nodes):
         return model
-    nodes: list[n.Node] = []
+    nodes: list[Node] = []
     tensors = dict(model.tensors)
     for node in model.nodes:
-        if isinstance(node, n.Recurrent):
+        if isinstance(node, Recurrent):
             copies = _Copies(node, model, tensors)
             nodes += copies.nodes()
         else:
@@ -120,12 +106,12 @@ def unroll_steps(model: QModel) -> QModel:
 class _Copies:
     """The nodes that stand for one `Recurrent`; their tensors are put into `tensors`."""
 
-    def __init__(self, node: n.Recurrent, model: QModel, tensors: dict[str, Tensor]) -> None:
+    def __init__(self, node: Recurrent, model: QModel, tensors: dict[str, Tensor]) -> None:
         self._node, self._tensors = node, tensors
         self._source, self._out = model.tensors[node.inputs[0]], model.tensors[node.output]
-        self._made: list[n.Node] = []
+        self._made: list[Node] = []
 
-    def nodes(self) -> list[n.Node]:
+    def nodes(self) -> list[Node]:
         node, source = self._node, self._source
         state = self._initial()
         results = []

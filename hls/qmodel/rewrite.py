@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from dwell.hls.qmodel.graph import QModel
-from dwell.hls.qmodel.nodes import Node
+from dwell.hls.qmodel.graph import Node, QModel
 from dwell.hls.qmodel.types import Tensor
+from dwell.hls.qmodel.validate import checked
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,14 @@ def rebuilt(
             wanted.update(node.inputs)
     made = {node.output for node in kept}
     known = model.tensors if tensors is None else tensors
-    return replace(
-        model,
-        nodes=tuple(reversed(kept)),
-        tensors={name: tensor for name, tensor in known.items() if name in made},
-        output=last,
-        quantizers=tuple(pair for pair in pairs if pair[1] in made),
+    return checked(
+        replace(
+            model,
+            nodes=tuple(reversed(kept)),
+            tensors={name: tensor for name, tensor in known.items() if name in made},
+            output=last,
+            quantizers=tuple(pair for pair in pairs if pair[1] in made),
+        )
     )
 
 

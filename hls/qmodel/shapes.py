@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from dwell.errors import ConfigError
+from dwell.hls.qmodel.graph import Node, Recurrent
 from dwell.hls.qmodel.nodes import (
     Add,
     Affine,
@@ -18,9 +19,7 @@ from dwell.hls.qmodel.nodes import (
     Input,
     LeakyRelu,
     Multiply,
-    Node,
     Pool2D,
-    Recurrent,
     Reshape,
     Slice,
     Softmax,

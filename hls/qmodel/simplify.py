@@ -13,11 +13,11 @@ from dataclasses import replace
 
 from dwell.hls.qmodel.channels import prune_channels
 from dwell.hls.qmodel.factors import fold_affine, tables_to_casts
-from dwell.hls.qmodel.graph import QModel
+from dwell.hls.qmodel.graph import Node, QModel, Recurrent
 from dwell.hls.qmodel.layout import drop_idle_nodes, drop_side_branches, fold_moves, merge_moves, sink_moves
 from dwell.hls.qmodel.narrow import narrow_types, trim_tables
-from dwell.hls.qmodel.nodes import Node, Recurrent
 from dwell.hls.qmodel.rewrite import Report
+from dwell.hls.qmodel.validate import checked
 
 __all__ = [
     "PASSES",
@@ -81,8 +81,6 @@ def simplify_bodies(model: QModel, passes: Sequence[Pass], reports: list[Report]
             reports += [replace(report, name=f"{node.name}: {report.name}") for report in found]
             node = replace(node, body=lean) if found else node
         nodes.append(node)
-    return (
-        replace(model, nodes=tuple(nodes))
-        if any(a is not b for a, b in zip(nodes, model.nodes, strict=True))
-        else model
-    )
+    if all(a is b for a, b in zip(nodes, model.nodes, strict=True)):
+        return model
+    return checked(replace(model, nodes=tuple(nodes)))

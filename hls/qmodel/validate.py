@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from dwell.hls.qmodel.checks import check_inputs, check_node, check_type
-from dwell.hls.qmodel.nodes import Input, Node
-from dwell.hls.qmodel.ranges import Interval, node_interval
-from dwell.hls.qmodel.shapes import MAX_ELEMENTS, conv_shape, fail, node_frac, node_shape
+from dwell.hls.qmodel.graph import Node, QModel, Recurrent, once_per_graph
+from dwell.hls.qmodel.nodes import Input
+from dwell.hls.qmodel.ranges import Interval, intervals_of
+from dwell.hls.qmodel.shapes import MAX_ELEMENTS, fail, node_frac, node_shape
 from dwell.hls.qmodel.types import FixedPoint, Tensor
-
-__all__ = ["MAX_AXES", "MAX_CHANNELS", "conv_shape", "validate_graph"]
 
 #: Axes of a tensor, without the one of frames.
 MAX_AXES = 8
@@ -20,50 +19,52 @@ MAX_AXES = 8
 MAX_CHANNELS = 1 << 20
 
 
-def validate_graph(
-    nodes: Sequence[Node],
-    tensors: Mapping[str, Tensor],
-    input_name: str,
-    output_name: str,
-    quantizers: Sequence[tuple[str, str]],
-) -> dict[str, Interval]:
-    """Check a whole graph and return the interval of every tensor. Raises `ConfigError` naming the place."""
-    _check_names(nodes, tensors, input_name, output_name, quantizers)
-    for name, tensor in tensors.items():
+def checked(model: QModel) -> QModel:
+    """`model` itself, if it is one that the interpreter and the back ends can take at its word.
+
+    Raises `ConfigError` naming the place when the graph is not valid: unknown or unused tensors, a cycle, more than
+    one input, shapes that do not follow, types too narrow for the codes that can occur, widths above 62.
+    """
+    _check(model)
+    return model
+
+
+@once_per_graph
+def _check(model: QModel) -> None:
+    _check_names(model)
+    for name, tensor in model.tensors.items():
         if tensor.name != name:
             fail(name, f"its tensor calls itself {tensor.name!r}")
         _check_tensor(tensor)
-    known: dict[str, Interval] = {}
-    for node in nodes:
+    known: set[str] = set()
+    for node in model.nodes:
+        if isinstance(node, Recurrent):
+            checked(node.body)
         for name in node.inputs:
             if name not in known:
                 fail(
                     node.name,
                     f"reads {name!r} before it is computed: the nodes are out of order or form a cycle",
                 )
-        _check_place(node, tensors)
-        interval = node_interval(node, tensors, known)
-        _check_holds(node, tensors[node.output].type, interval)
-        known[node.output] = interval
-    read = {name for node in nodes for name in node.inputs} | {output_name} | {name for _, name in quantizers}
-    if set(known) - read:
-        fail("graph", f"computed and never used: {sorted(set(known) - read)}")
-    return known
+        _check_place(node, model.tensors)
+        known.add(node.output)
+    intervals = intervals_of(model)
+    for node in model.nodes:
+        _check_holds(node, model.tensors[node.output].type, intervals[node.output])
+    read = {name for node in model.nodes for name in node.inputs}
+    read |= {model.output} | {name for _, name in model.quantizers}
+    if known - read:
+        fail("graph", f"computed and never used: {sorted(known - read)}")
 
 
-def _check_names(
-    nodes: Sequence[Node],
-    tensors: Mapping[str, Tensor],
-    input_name: str,
-    output_name: str,
-    quantizers: Sequence[tuple[str, str]],
-) -> None:
-    entries = [n for n in nodes if isinstance(n, Input)]
-    if len(entries) != 1 or entries[0].output != input_name:
-        fail("graph", f"{len(entries)} Input nodes; exactly one is needed, and it produces {input_name!r}")
+def _check_names(model: QModel) -> None:
+    tensors, quantizers = model.tensors, model.quantizers
+    entries = [n for n in model.nodes if isinstance(n, Input)]
+    if len(entries) != 1 or entries[0].output != model.input:
+        fail("graph", f"{len(entries)} Input nodes; exactly one is needed, and it produces {model.input!r}")
     seen: set[str] = set()
     made: set[str] = set()
-    for node in nodes:
+    for node in model.nodes:
         if node.name in seen:
             fail(node.name, "a second node of this name")
         if node.output in made:
@@ -76,8 +77,8 @@ def _check_names(
         made.add(node.output)
     if made != set(tensors):
         fail("graph", f"tensors that no node produces: {sorted(set(tensors) - made)}")
-    if output_name not in made:
-        fail("graph", f"the output {output_name!r} is not produced")
+    if model.output not in made:
+        fail("graph", f"the output {model.output!r} is not produced")
     if len({source for source, _ in quantizers}) != len(quantizers):
         fail("graph", f"two quantizers of one name among {[source for source, _ in quantizers]}")
     for source, name in quantizers:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.errors import InternalError
-from dwell.hls.qmodel import Cast, Codes, Conv2D, QModel, Relu
+from dwell.hls.qmodel import Cast, Codes, Conv2D, QModel, Relu, trace_codes, value_range, window_of
 from dwell.hls.qmodel.arithmetic import cast_codes
 from dwell.hls.qmodel.ranges import accumulator_frac
 from dwell.hls.rtl.circuit import Range
@@ -25,7 +25,7 @@ def check_stages(model: QModel, stages: Sequence[Stage], seed: int = 0) -> int:
     Raises `InternalError` naming the stage and the first code that differs.
     """
     codes = _inputs(model, stages, np.random.default_rng(seed))
-    tensors = model.trace_codes(codes)
+    tensors = trace_codes(model, codes)
     compared = 0
     for stage in stages:
         source, target = tensors[stage.nodes[0].inputs[0]], tensors[stage.nodes[-1].output]
@@ -70,9 +70,9 @@ def _inputs(model: QModel, stages: Sequence[Stage], rng: np.random.Generator) ->
     """Frames: constant at each extreme, black and white noise, uniform noise, and smooth."""
     kind, shape = model.tensors[model.input].type, model.tensors[model.input].shape
     if stages[0].window is not None:
-        rows, columns = model.window
+        rows, columns = window_of(model)
         shape = (rows + 9, columns + 9, shape[-1])
-    lows, highs = model.value_range(model.input)
+    lows, highs = value_range(model, model.input)
     lo, hi = int(lows.min()), int(highs.max())
     frames: list[npt.NDArray[np.int64]] = [np.full(shape, v, dtype=np.int64) for v in (lo, hi)]
     frames += [rng.choice(np.array([lo, hi]), shape) for _ in range(6)]

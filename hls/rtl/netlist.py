@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any
 
 from dwell.hls.design import LATENCY_OF_FRAMES, LATENCY_OF_WINDOWS
-from dwell.hls.qmodel import FixedPoint, QModel
+from dwell.hls.qmodel import FixedPoint, QModel, model_digest
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,6 @@ def header(model: QModel, style: str) -> str:
     """The remark at the head of every generated file."""
     return (
         f"// {model.name}: a network in hardware, style {style}.\n"
-        f"// Made by dwell {metadata.version('dwell')} from the integer graph {model.digest()[:16]}. "
+        f"// Made by dwell {metadata.version('dwell')} from the integer graph {model_digest(model)[:16]}. "
         "Do not edit.\n"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from dwell.hls.qmodel import Cast, Conv2D, Input, QModel, Relu
+from dwell.hls.qmodel import Cast, Conv2D, Input, QModel, Relu, checked
 from dwell.hls.rtl.chain import build_chain
 from dwell.hls.rtl.folded.chain import build_folded_chain
 from dwell.hls.rtl.folded.dense import build_folded
@@ -28,7 +28,7 @@ def build(model: QModel, options: RtlOptions) -> Netlist:
         "unrolled": build_unrolled,
         "folded": _folded,
     }
-    return builders[options.style](model, options)
+    return builders[options.style](checked(model), options)
 
 
 def any_size(model: QModel, options: RtlOptions) -> bool:

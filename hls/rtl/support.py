@@ -9,8 +9,18 @@ from typing import get_args
 import numpy as np
 
 from dwell.errors import ConfigError, ResourceError, UnsupportedLayerError
-from dwell.hls.qmodel import Affine, Cast, Conv2D, Dense, LeakyRelu, Node, QModel, Relu
-from dwell.hls.qmodel import nodes as graph_nodes
+from dwell.hls.qmodel import (
+    Affine,
+    Cast,
+    Conv2D,
+    Dense,
+    LeakyRelu,
+    Node,
+    QModel,
+    Relu,
+    intervals_of,
+    window_of,
+)
 from dwell.hls.rtl.adders import MOST_SUM_BITS, MOST_WEIGHT_BITS
 from dwell.hls.rtl.options import RtlOptions
 
@@ -18,7 +28,7 @@ from dwell.hls.rtl.options import RtlOptions
 CHAIN = ("Input", "Conv2D", "Relu", "Cast")
 
 #: What style "unrolled" carries: every node of the graph.
-UNROLLED = tuple(kind.__name__ for kind in get_args(graph_nodes.Node))
+UNROLLED = tuple(kind.__name__ for kind in get_args(Node))
 
 #: Products of an unrolled model beyond which it fits no board here.
 MOST_PRODUCTS = 200_000
@@ -48,9 +58,9 @@ def check_chain(model: QModel, options: RtlOptions) -> None:
         if isinstance(node, Conv2D):
             check_exact(model, node, CHAIN)
             _check_stream_conv(node)
-    if model.window[1] > options.max_width:
+    if window_of(model)[1] > options.max_width:
         raise ConfigError(
-            f"max_width {options.max_width} is below the window's {model.window[1]} columns",
+            f"max_width {options.max_width} is below the window's {window_of(model)[1]} columns",
             hint="raise convert.max_width",
             place="convert.max_width",
         )
@@ -87,7 +97,7 @@ def check_exact(model: QModel, node: Conv2D | Dense | Affine | LeakyRelu, suppor
 
     Raises `UnsupportedLayerError` where they are not.
     """
-    interval = model.intervals[node.output]
+    interval = intervals_of(model)[node.output]
     codes = node.slope if isinstance(node, LeakyRelu) else node.weight
     weight = int(np.abs(codes).max(initial=0)).bit_length()
     total = max(abs(interval.least), abs(interval.greatest)).bit_length()

@@ -11,7 +11,7 @@ from typing import Any
 
 from dwell.errors import ConfigError
 from dwell.hls.design import DESIGN_JSON, FORMAT, Design, file_digests
-from dwell.hls.qmodel import QModel, Tensor
+from dwell.hls.qmodel import QModel, Tensor, model_digest, save_model, window_of
 from dwell.hls.rtl.netlist import Netlist, Port, type_entry
 from dwell.hls.rtl.options import RtlOptions
 from dwell.hls.rtl.styles import build
@@ -40,9 +40,9 @@ def write_netlist(
 ) -> Design:
     """Write the directory of a design that `backend` made with the help of `tools` (versions by name)."""
     _write_verilog(net, out / "rtl")
-    model.save(out / "qmodel")
+    save_model(model, out / "qmodel")
     body = _document(model, options, net, out) | {"backend": backend}
-    source = {"source_digest": model.digest()}
+    source = {"source_digest": model_digest(model)}
     body["provenance"] = {"dwell": metadata.version("dwell")} | dict(tools) | source
     text = json.dumps(body, indent=1, sort_keys=True, allow_nan=False)
     (out / DESIGN_JSON).write_text(text + "\n")
@@ -93,7 +93,7 @@ def _document(model: QModel, options: RtlOptions, net: Netlist, out: Path) -> di
         "ii_cycles": net.ii_cycles,
         "frame_cycles": net.frame_cycles,
         "latency_cutoff": options.latency_cutoff,
-        "window": list(model.window),
+        "window": list(window_of(model)),
         "max_width": net.max_width,
         "input": _port(model.tensors[net.input.tensor], net.input),
         "output": _port(model.tensors[net.output.tensor], net.output),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwell.errors import ConfigError
-from dwell.hls.qmodel import Conv2D, Input, Node, QModel
+from dwell.hls.qmodel import Conv2D, Input, Node, QModel, checked, run_codes, window_of
 
 Codes = NDArray[np.int64]
 
@@ -20,7 +20,7 @@ class RowStream:
 
     def __init__(self, model: QModel) -> None:
         self._pieces = _pieces(model)
-        self._margin = model.window[1] - 1
+        self._margin = window_of(model)[1] - 1
         self._kept: list[Codes | None] = []
         self.restart()
 
@@ -34,11 +34,11 @@ class RowStream:
         for index, piece in enumerate(self._pieces):
             before = self._kept[index]
             block = flow if before is None else np.concatenate([before, flow])
-            need = piece.window[0]
+            need = window_of(piece)[0]
             self._kept[index] = block[max(0, len(block) - need + 1) :]
             if len(block) < need:
                 return np.zeros((0, rows.shape[1] - self._margin, 1), np.int64)
-            flow = piece.run_codes(block[None])[0]
+            flow = run_codes(piece, block[None])[0]
         return flow
 
 
@@ -68,4 +68,6 @@ def _piece(model: QModel, group: list[Node]) -> QModel:
     names = {source, *(node.output for node in group)}
     entry = Input(f"{group[0].name}_rows", (), source)
     tensors = {name: model.tensors[name] for name in names}
-    return QModel(f"{model.name}_{group[0].name}", (entry, *group), tensors, source, group[-1].output, (), ())
+    return checked(
+        QModel(f"{model.name}_{group[0].name}", (entry, *group), tensors, source, group[-1].output)
+    )

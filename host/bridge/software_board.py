@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwell.errors import ConfigError, DeviceError
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import QModel, centre_of, is_fully_convolutional, model_digest, window_of
 from dwell.host.bridge.board import BoardCounters, BoardInfo, Event
 from dwell.host.bridge.row_stream import RowStream
 
@@ -27,7 +27,7 @@ class SoftwareBoard:
         """Raises `ConfigError` for a model that cannot take a scan pixel by pixel."""
         kind = model.tensors[model.input].type
         plain = (kind.signed, kind.width, kind.frac) == (False, _DETECTOR_BITS, _DETECTOR_BITS)
-        if not model.fully_convolutional or not plain or model.tensors[model.input].shape[-1] != 1:
+        if not is_fully_convolutional(model) or not plain or model.tensors[model.input].shape[-1] != 1:
             raise ConfigError(
                 f"model '{model.name}' does not take a scan of 8-bit pixels",
                 hint="a fully convolutional network with input type ufixed<8,0> and one channel does",
@@ -35,7 +35,7 @@ class SoftwareBoard:
         self._model = model
         self._stream = RowStream(model)
         self._info = BoardInfo(
-            "software", "software", design_digest or model.digest(), "", model.window, None, {}
+            "software", "software", design_digest or model_digest(model), "", window_of(model), None, {}
         )
         self._shape: tuple[int, int] | None = None
 
@@ -90,7 +90,7 @@ class SoftwareBoard:
         """The trigger's rule on decisions (n, m) whose first window starts at `first_line`, in raster
         order.
         """
-        centre = self._model.centre
+        centre = centre_of(self._model)
         flat = scores.ravel()
         now = time.monotonic()
         fires = np.flatnonzero(flat >= self._threshold)

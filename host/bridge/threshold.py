@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dwell.errors import ConfigError
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import QModel, centre_of, run_model
 
 _CLEAR_A = 1.0  # a pixel farther than this from every vacancy cannot fire rightly
 
@@ -22,10 +22,10 @@ def threshold_code(model: QModel, validation: Path, false_alarm_rate: float) -> 
     """
     with np.load(validation) as data:
         frames, vacancies, pixel_A = data["frames"], data["vacancies"], float(data["pixel_A"])
-    top, left = model.centre
+    top, left = centre_of(model)
     clean: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
     for number, frame in enumerate(frames):
-        scores = model.run(frame[None, :, :, None])[0, :, :, 0]
+        scores = run_model(model, frame[None, :, :, None])[0, :, :, 0]
         away = np.ones(scores.shape, dtype=bool)
         reach = int(np.ceil(_CLEAR_A / pixel_A))
         for _, y, x in vacancies[vacancies[:, 0] == number]:

@@ -21,7 +21,7 @@ from reload_cases import (
 from rtl_lint import lint
 
 from dwell.hls.design import Design
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import QModel, run_codes
 from dwell.hls.reload import control_address, plan_writes
 from dwell.hls.rtl import RtlOptions, write_design
 from dwell.hls.rtl.folded.reload_map import REGISTERS
@@ -153,4 +153,4 @@ def test_both_banks_hold_the_weights_from_the_start(tmp_path: Path) -> None:
     frames = frames_of(design, 5, 2)
     run = run_reload(design, tmp_path, beats_of(design, frames), [("write", control_address(design), 1)])
     for got, frame in zip(results_of(design, run), frames, strict=True):
-        np.testing.assert_array_equal(got, first.run_codes(frame[None])[0].ravel())
+        np.testing.assert_array_equal(got, run_codes(first, frame[None])[0].ravel())

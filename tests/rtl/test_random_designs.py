@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rtl_streams import Beat, decisions, expect_frames, frame_beats, packed, run_beats
 
-from dwell.hls.qmodel import FixedPoint, Overflow, QModel, Rounding
+from dwell.hls.qmodel import FixedPoint, Overflow, QModel, Rounding, run_codes, value_range, window_of
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.random_models import RandomFamily, random_conv_model
 from dwell.hls.rtl import RtlOptions, write_design
@@ -86,12 +86,12 @@ def test_streams(
     )  # fmt: skip
     model = random_conv_model(seed, family)
     rng = np.random.default_rng(seed)
-    rows, columns = model.window
+    rows, columns = window_of(model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         options = RtlOptions(latency_cutoff=cutoff, max_width=columns + 8)
         design = write_design(model, options, folder / "design")
-        low, high = (int(v[0]) for v in model.value_range(model.input))
+        low, high = (int(v[0]) for v in value_range(model, model.input))
         frames = [
             rng.integers(
                 low, high + 1, (rows + int(rng.integers(0, 5)), columns + int(rng.integers(0, 8)), channels)
@@ -114,7 +114,7 @@ def test_unrolled(seed: int, tmp_path: Path) -> None:
     model, rng = small_model(seed), np.random.default_rng(seed)
     options = RtlOptions(style="unrolled", latency_cutoff=float(rng.uniform(1, 6)))
     design = write_design(model, options, tmp_path / "design")
-    low, high = (int(v[0]) for v in model.value_range(model.input))
+    low, high = (int(v[0]) for v in value_range(model, model.input))
     x = rng.integers(low, high + 1, (60, *design.input.shape))
     x[0], x[1] = low, high
     beats: list[Beat] = [
@@ -125,7 +125,7 @@ def test_unrolled(seed: int, tmp_path: Path) -> None:
     run = run_beats(design, tmp_path, beats, gap_percent=gap, stall_percent=stall, seed=seed + 1)
     codes, marks = decisions(design, run)
     assert not run.faults
-    np.testing.assert_array_equal(codes, model.run_codes(x).reshape(60, -1))
+    np.testing.assert_array_equal(codes, run_codes(model, x).reshape(60, -1))
     np.testing.assert_array_equal(marks, [beat[:2] for beat in beats])
     if not stall:
         assert set(run.out_clocks - run.in_clocks) == {design.latency_cycles}

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dwell.firmware.package.build import package_design
 from dwell.hls.design import Design
-from dwell.hls.qmodel import FixedPoint, Overflow, QModel, Rounding
+from dwell.hls.qmodel import FixedPoint, Overflow, QModel, Rounding, run_codes
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.random_models import DETECTOR, RandomFamily, random_conv_model
 from dwell.hls.rtl import RtlOptions, write_design
@@ -78,7 +78,7 @@ def overlay_of(design: Design, folder: Path) -> Path:
 
 def scores_of(model: QModel, pixels: npt.NDArray[np.uint8]) -> Codes:
     """The golden scores of a frame of codes (H, W)."""
-    return model.run_codes(pixels.astype(np.int64)[None, :, :, None])[0, ..., 0]
+    return run_codes(model, pixels.astype(np.int64)[None, :, :, None])[0, ..., 0]
 
 
 def triggers_of(scores: Codes, threshold: int, dead_time: int) -> list[tuple[int, int, int]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dwell.hls.design import FORMAT, LATENCY_OF_FRAMES, LATENCY_OF_WINDOWS, file_digests
-from dwell.hls.qmodel import FixedPoint, QModel
+from dwell.hls.qmodel import FixedPoint, QModel, save_model
 from dwell.hls.qmodel.build import Builder
 from dwell.sim.dut import Dut, Port
 
@@ -63,7 +63,7 @@ def write_hand_design(folder: Path, dut: Dut) -> Path:
     (folder / "rtl").mkdir(parents=True)
     for source in dut.sources:
         (folder / "rtl" / source.name).write_text(source.read_text())
-    dut.model.save(folder / "qmodel")
+    save_model(dut.model, folder / "qmodel")
     body = {
         "format": FORMAT, "name": dut.name, "top": dut.top, "backend": "rtl", "style": dut.style,
         "board": "pynq-z2", "clock_mhz": 100.0, "latency_cycles": dut.latency_cycles,

@@ -19,7 +19,7 @@ from dwell.errors import (
     UnsupportedLayerError,
     VerificationError,
 )
-from dwell.hls.qmodel import Conv2D, Dense, Input, Node, QModel
+from dwell.hls.qmodel import Conv2D, Dense, Input, Node, QModel, save_model, window_of
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.random_models import GraphPlan, RandomFamily, random_conv_model, random_model
 from dwell.hls.rtl import RtlOptions, write_design
@@ -56,7 +56,7 @@ def _chain(seed: int, rng: np.random.Generator) -> tuple[QModel, RtlOptions]:
         weight_width=int(rng.integers(1, 7)), activation_width=int(rng.integers(1, 7)), dilations=(1, 2),
     )  # fmt: skip
     model = random_conv_model(seed, family)
-    return model, RtlOptions(max_width=model.window[1] + int(rng.integers(1, 9)))
+    return model, RtlOptions(max_width=window_of(model)[1] + int(rng.integers(1, 9)))
 
 
 def _stream(seed: int, rng: np.random.Generator) -> tuple[QModel, RtlOptions]:
@@ -262,11 +262,11 @@ def _stretch(model: QModel, first: str, last: str) -> QModel | None:
 
 
 def keep(failure: Failure, root: Path) -> Path:
-    """The failing network as a directory that `QModel.load` reads, with its options beside it."""
+    """The failing network as a directory that `load_model` reads, with its options beside it."""
     folder = root / failure.network.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    failure.network.model.save(folder)
+    save_model(failure.network.model, folder)
     chosen = failure.network.options
     options = {f.name: getattr(chosen, f.name) for f in fields(chosen) if f.init}
     (folder / "options.json").write_text(json.dumps(options, indent=1, default=asdict) + "\n")

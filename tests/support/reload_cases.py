@@ -12,7 +12,7 @@ from rtl_frames import tensor_beats
 from rtl_streams import Beat, frame_beats, unpacked
 
 from dwell.hls.design import Design
-from dwell.hls.qmodel import Conv2D, Dense, FixedPoint, Overflow, QModel, Rounding, Table
+from dwell.hls.qmodel import Conv2D, Dense, FixedPoint, Overflow, QModel, Rounding, Table, run_codes
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.random_models import RandomFamily, random_conv_model
 from dwell.hls.reload import Write, control_address, plan_writes
@@ -131,7 +131,7 @@ def results_of(design: Design, run: ReloadRun) -> list[Codes]:
 def which(got: Codes, frame: Codes, models: Sequence[QModel]) -> int:
     """Which of `models` gave the result of a frame: -1 for none of them, or a mixture."""
     for number, model in enumerate(models):
-        if np.array_equal(got, model.run_codes(frame[None])[0].ravel()):
+        if np.array_equal(got, run_codes(model, frame[None])[0].ravel()):
             return number
     return -1
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rtl_icarus import StreamRun, run_stream
 
 from dwell.hls.design import Design
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import QModel, run_codes
 
 Codes = npt.NDArray[np.int64]
 Beat = tuple[bool, bool, int]
@@ -44,7 +44,7 @@ def expect_frames(design: Design, model: QModel, frames: Sequence[Codes]) -> tup
     """Decisions (N, C) and their marks (N, 2: first of frame, last of line)."""
     codes, marks = [], []
     for frame in frames:
-        out = model.run_codes(frame[None])[0]
+        out = run_codes(model, frame[None])[0]
         mark = np.zeros((*out.shape[:2], 2), dtype=np.int64)
         mark[0, 0, 0] = 1
         mark[:, -1, 1] = 1

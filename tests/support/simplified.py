@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from dwell.hls.qmodel import FixedPoint, Overflow, Pooling, QModel, Rounding
+from dwell.hls.qmodel import (
+    FixedPoint,
+    Overflow,
+    Pooling,
+    QModel,
+    Rounding,
+    run_codes,
+    trace_codes,
+    value_range,
+)
 from dwell.hls.qmodel.build import Builder
 
 SIX = FixedPoint(True, 6, 2)
@@ -18,7 +27,7 @@ U4 = FixedPoint(False, 4, 0)
 def some_codes(model: QModel, seed: int, count: int) -> np.ndarray:
     """Random input codes, random extremes, and frames at both ends of the input's range."""
     rng = np.random.default_rng(seed)
-    lo, hi = (int(v[0]) for v in model.value_range(model.input))
+    lo, hi = (int(v[0]) for v in value_range(model, model.input))
     shape = model.tensors[model.input].shape
     ends = rng.choice([lo, hi], (count, *shape))
     flat = [np.full((1, *shape), v) for v in (lo, hi, min(max(0, lo), hi))]
@@ -28,11 +37,15 @@ def some_codes(model: QModel, seed: int, count: int) -> np.ndarray:
 def assert_same(before: QModel, after: QModel, seed: int = 0, count: int = 500) -> None:
     """Output codes, what they stand for, and the codes of the quantizers that are left."""
     codes = some_codes(before, seed, count)
-    assert np.array_equal(before.run_codes(codes), after.run_codes(codes))
+    assert np.array_equal(run_codes(before, codes), run_codes(after, codes))
     first, second = before.tensors[before.output], after.tensors[after.output]
     assert replace(second, name=first.name, type=first.type) == first and first.type.frac == second.type.frac
     assert before.tensors[before.input] == after.tensors[after.input]
-    old, new, tensors = before.trace_codes(codes[:10]), after.trace_codes(codes[:10]), dict(before.quantizers)
+    old, new, tensors = (
+        trace_codes(before, codes[:10]),
+        trace_codes(after, codes[:10]),
+        dict(before.quantizers),
+    )
     for source, name in after.quantizers:
         assert np.array_equal(new[name], old[tensors[source]]), source
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from dwell.hls.qmodel import FixedPoint, Node, Overflow, Pooling, QModel, Rounding, Tensor
 from dwell.hls.qmodel import nodes as n
+from dwell.hls.qmodel.graph import Recurrent
 
 Index = tuple[int, ...]
 Grid = dict[Index, Fraction]
@@ -92,14 +93,14 @@ def _node(node: Node, sources: Sequence[Grid], kinds: Sequence[Tensor], out: Ten
         return _concat(sources)
     if isinstance(node, n.TopK | n.Softmax):
         return _rows(node, first, frac, out)
-    if isinstance(node, n.Recurrent):
+    if isinstance(node, Recurrent):
         return _steps(node, first)
     if isinstance(node, n.Transpose | n.Slice | n.Upsample | n.Flatten | n.Reshape):
         return _moved(node, first, out)
     return {i: _element(node, v, i[-1], frac, out) for i, v in first.items()}
 
 
-def _steps(node: n.Recurrent, grid: Grid) -> Grid:
+def _steps(node: Recurrent, grid: Grid) -> Grid:
     """The body for a step after the other; its state's codes go round as they are."""
     body, found = node.body, Grid()
     entry, made = body.tensors[body.input], body.tensors[body.output]

@@ -14,7 +14,7 @@ from dwell.commands import run_command
 from dwell.errors import InternalError
 from dwell.hls.frontends.keras_net.values import Floats
 from dwell.hls.frontends.reading import Ask, Ending, Reading, Slack
-from dwell.hls.qmodel import Codes, FixedPoint, QModel
+from dwell.hls.qmodel import Codes, FixedPoint, load_model, save_model
 from dwell.progress import SilentReporter
 
 _READ = "dwell.hls.frontends.keras_net.process:read_inside"
@@ -38,7 +38,7 @@ def read_outside(
         said = run_command(
             "read-keras", _READ, {**args, "out": out}, SilentReporter(), environment=ENVIRONMENT
         )
-        model = QModel.load(Path(out))
+        model = load_model(Path(out))
     slack = {
         tensor: Slack(str(source), float(noise), _asking(args, tensor))
         for tensor, (source, noise) in said["slack"].items()
@@ -80,7 +80,7 @@ def execute_outside(path: Path, frames: npt.ArrayLike, places: Sequence[str]) ->
 def read_inside(args: Mapping[str, Any]) -> dict[str, Any]:
     """`args`: `path`, `name`, `input_type`, `names`, `out` (a folder for the integer graph)."""
     reading = _read(args)
-    reading.model.save(Path(args["out"]))
+    save_model(reading.model, Path(args["out"]))
     ending = reading.ending
     return {
         "slack": {tensor: [slack.source, slack.noise] for tensor, slack in reading.slack.items()},

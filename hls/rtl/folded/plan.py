@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from dwell.errors import ConfigError, UnsupportedLayerError
 from dwell.hls.qmodel import Dense, Flatten, Input, Node, QModel, Reshape
-from dwell.hls.qmodel.nodes import ELEMENTWISE_NODES
+from dwell.hls.qmodel.graph import ELEMENTWISE_NODES
 from dwell.hls.qmodel.recurrence import multiplying
 from dwell.hls.rtl.circuit import Range
 from dwell.hls.rtl.folded.beats import input_elements

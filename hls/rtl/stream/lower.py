@@ -29,7 +29,7 @@ from dwell.hls.qmodel import (
     Transpose,
     Upsample,
 )
-from dwell.hls.qmodel.nodes import ELEMENTWISE_NODES
+from dwell.hls.qmodel.graph import ELEMENTWISE_NODES
 from dwell.hls.rtl.circuit import Range
 from dwell.hls.rtl.kernels import make_kernel, pixel_ranges
 from dwell.hls.rtl.names import identifier, unique

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from dwell.errors import ConfigError, UnsupportedLayerError
-from dwell.hls.qmodel import Affine, Conv2D, Dense, Node, Overflow, QModel, Recurrent
+from dwell.hls.qmodel import Affine, Conv2D, Dense, Node, Overflow, QModel, Recurrent, checked
 from dwell.hls.qmodel.recurrence import unroll_steps
 from dwell.hls.qmodel.simplify import simplify
 from dwell.hls.rtl.circuit import Constant, Less, Negate, ShiftAdd, ShiftAdd3, Tap
@@ -83,7 +83,7 @@ def simplified(model: QModel) -> QModel:
     entry = model.input_node
     nodes = [replace(node, overflow=Overflow.SAT) if node is entry else node for node in model.nodes]
     try:
-        whole = replace(model, nodes=tuple(nodes))
+        whole = checked(replace(model, nodes=tuple(nodes)))
     except ConfigError:
         return model
     return simplify(whole)[0]

@@ -20,7 +20,7 @@ from dwell.firmware.package.build import package_design
 from dwell.firmware.package.plan import plan_shell
 from dwell.firmware.package.top import top_module
 from dwell.hls.design import Design
-from dwell.hls.qmodel import FixedPoint
+from dwell.hls.qmodel import FixedPoint, run_codes
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_the_digest_covers_network_shell_and_driver(design: Design, overlay: Pat
 
 def test_self_test_vectors_are_golden(design: Design, overlay: Path) -> None:
     vectors = np.load(overlay / "self_test.npz")
-    golden = design.qmodel().run_codes(vectors["pixels"].astype(np.int64)[..., None])[..., 0]
+    golden = run_codes(design.qmodel(), vectors["pixels"].astype(np.int64)[..., None])[..., 0]
     assert np.array_equal(vectors["scores"], golden)
     assert len(np.unique(golden)) > 3
 

@@ -16,7 +16,7 @@ from dwell.errors import ConfigError, ResourceError
 from dwell.hls.choices import choose_io, choose_style, layers, parse_reuse, rtl_options
 from dwell.hls.fit import check_fit, estimate
 from dwell.hls.frontends.outputs import with_output
-from dwell.hls.qmodel import FixedPoint, QModel
+from dwell.hls.qmodel import FixedPoint, QModel, run_model, trace_model
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.rtl.options import RtlOptions
 
@@ -130,7 +130,7 @@ def test_the_class_is_that_of_the_largest_logit() -> None:
     model = dense(5, 7, scale=0.3)
     made = with_output(model, "class")
     x = np.random.default_rng(1).normal(0, 2, (200, 5))
-    assert np.array_equal(made.run(x)[:, 0], np.argmax(model.run(x), axis=1))
+    assert np.array_equal(run_model(made, x)[:, 0], np.argmax(run_model(model, x), axis=1))
     assert made.tensors[made.output].type == FixedPoint(False, 3, 0) and "class" in made.notes[-1]
     assert with_output(model, "logits") is model
 
@@ -140,10 +140,10 @@ def test_probabilities_are_within_the_error_that_is_stated(scale: float) -> None
     model = dense(5, 7, scale=scale)
     made = with_output(model, "probabilities")
     x = np.random.default_rng(1).normal(0, 1, (2000, 5))
-    logits = model.to_real(model.output, model.run(x))
+    logits = model.to_real(model.output, run_model(model, x))
     real = np.exp(logits - logits.max(axis=1, keepdims=True))
     real /= real.sum(axis=1, keepdims=True)
-    found = made.to_real(made.output, made.run(x))
+    found = made.to_real(made.output, run_model(made, x))
     stated = float(made.notes[-1].split("within ")[1].split()[0])
     assert np.abs(found - real).max() <= stated < 0.01
     assert np.abs(found - real).max() > stated / 100  # the statement says something
@@ -160,16 +160,16 @@ def test_classes_of_unequal_scales_are_brought_to_one(frac: int, output: str) ->
     model = build.finish("n", build.scaled(at, tuple(scale), tuple(offset)))
     made = with_output(model, output)
     x = np.random.default_rng(1).normal(0, 40 / 2**frac, (3000, 5))
-    logits = model.to_real(model.output, model.run(x))
+    logits = model.to_real(model.output, run_model(model, x))
     stated = float(made.notes[0].split("within ")[1].split()[0])
     assert 0 < stated < 0.01
-    near = made.to_real("rescaled", made.trace(x)["rescaled"])
+    near = made.to_real("rescaled", trace_model(made, x)["rescaled"])
     assert 0 < np.abs(near - logits).max() <= stated * 1.05  # the note has two digits
     if output == "class":
         ordered = np.sort(logits, axis=1)
         clear = ordered[:, -1] - ordered[:, -2] > 2.1 * stated
         assert clear.mean() > 0.9
-        assert np.array_equal(made.run(x)[clear, 0], np.argmax(logits, axis=1)[clear])
+        assert np.array_equal(run_model(made, x)[clear, 0], np.argmax(logits, axis=1)[clear])
 
 
 def test_scales_too_far_apart_are_refused() -> None:

@@ -18,6 +18,7 @@ from dwell.hls.commands import convert
 from dwell.hls.design import Design
 from dwell.hls.frontends.qonnx import read_qonnx
 from dwell.hls.frontends.qonnx_execute import execute_qonnx
+from dwell.hls.qmodel import run_model
 from dwell.hls.run_stages import run_convert, run_emulate
 from dwell.hls.stages import CONVERT, EMULATE, SYNTHESIZE
 from dwell.stage import StageContext
@@ -37,7 +38,7 @@ def test_a_file_becomes_a_design(onnx_net: Callable[..., Any], tmp_path: Path) -
     design = Design.load(said["design"])
     assert [layer["name"] for layer in said["layers"]] == ["conv1", "conv2"]
     frames = np.random.default_rng(0).random((3, 12, 12, 1))
-    assert np.array_equal(design.qmodel().run(frames), read_qonnx(path).model.run(frames))
+    assert np.array_equal(run_model(design.qmodel(), frames), run_model(read_qonnx(path).model, frames))
     rung = json.loads((tmp_path / "out" / "rungs" / "2.json").read_text())
     assert rung["ok"] and rung["compared"] == said["rungs"]["2"] > 10_000
 

@@ -14,7 +14,7 @@ from recurrent_nets import STATE_FRAC, frames_of, lstm
 from dwell.errors import VerificationError
 from dwell.hls.frontends.network import QuantizedNetwork
 from dwell.hls.gate import compare_reference
-from dwell.hls.qmodel import QModel, Recurrent
+from dwell.hls.qmodel import QModel, Recurrent, run_codes, trace_codes
 
 pytestmark = pytest.mark.fast
 
@@ -34,11 +34,11 @@ def kept(model: QModel) -> dict[str, np.ndarray]:
     found: dict[str, list[np.ndarray]] = {source: [] for source, _ in node.body.quantizers}
     for step in range(STEPS):
         up = codes[:, step] << (STATE_FRAC - model.tensors["x"].type.frac)
-        traced = node.body.trace_codes(np.concatenate([up, state], axis=1))
+        traced = trace_codes(node.body, np.concatenate([up, state], axis=1))
         for source, tensor in node.body.quantizers:
             found[source].append(traced[tensor])
         state = traced[node.body.output][:, node.results :]
-    y = model.to_real(model.output, model.run_codes(codes))
+    y = model.to_real(model.output, run_codes(model, codes))
     each = {f"codes/{source}": np.stack(steps, axis=1) for source, steps in found.items()}
     return {"x": model.to_real("x", codes).astype(np.float32), "y": y} | each
 

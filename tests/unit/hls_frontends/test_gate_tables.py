@@ -17,7 +17,7 @@ from dwell.errors import VerificationError
 from dwell.hls.frontends.network import QuantizedNetwork, network_from_file
 from dwell.hls.frontends.reading import Reading
 from dwell.hls.gate import climb, compare_frames, probe_frames
-from dwell.hls.qmodel import Cast, Dense, FixedPoint, QModel, Table
+from dwell.hls.qmodel import Cast, Dense, FixedPoint, QModel, Table, run_model
 
 Make = Callable[..., Any]
 DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -223,7 +223,7 @@ def test_the_mnist_network_of_two_bits() -> None:
     assert [len(node.breaks) for node in tables] == [1, 64, 64, 64] and all(
         t.breaks.shape[1] == 2 for t in tables
     )
-    assert len(np.unique(reading.model.run(strokes).argmax(axis=1))) > 3
+    assert len(np.unique(run_model(reading.model, strokes).argmax(axis=1))) > 3
 
 
 def test_sums_beyond_24_bits_are_judged_within_their_rounding(empty_net: Make, tmp_path: Path) -> None:

@@ -14,7 +14,16 @@ from dwell.errors import ConfigError, UnsupportedLayerError
 from dwell.hls.frontends.keras_file import load_keras, read_keras
 from dwell.hls.frontends.network import network_from_file
 from dwell.hls.gate import climb
-from dwell.hls.qmodel import Cast, FixedPoint, Overflow, QModel, Rounding
+from dwell.hls.qmodel import (
+    Cast,
+    FixedPoint,
+    Overflow,
+    QModel,
+    Rounding,
+    is_fully_convolutional,
+    run_model,
+    window_of,
+)
 
 Build = Callable[..., Any]
 
@@ -34,7 +43,7 @@ def casts(model: QModel) -> list[Cast]:
 
 def test_a_network_that_wraps_is_exact(keras_file: Path) -> None:
     model = exact(keras_file)
-    assert model.window == (11, 11) and model.fully_convolutional
+    assert window_of(model) == (11, 11) and is_fully_convolutional(model)
     assert [name for name, _ in model.quantizers] == ["conv1.iq", "conv2.iq", "conv3.iq", "conv4.iq"]
     assert {c.overflow for c in casts(model)} == {Overflow.WRAP}
 
@@ -221,4 +230,4 @@ def test_hls4ml_knows_the_back_end(keras_file: Path, tmp_path: Path) -> None:
     design = Design.load(tmp_path / "out")
     assert design.top == "vacancies" and (tmp_path / "out" / "rtl" / "vacancies.v").exists()
     frames = np.random.default_rng(0).random((2, 20, 20, 1))
-    assert np.array_equal(design.qmodel().run(frames), read_keras(keras_file).model.run(frames))
+    assert np.array_equal(run_model(design.qmodel(), frames), run_model(read_keras(keras_file).model, frames))

@@ -13,7 +13,16 @@ from dwell.errors import ConfigError, UnsupportedLayerError
 from dwell.hls.frontends.network import network_from_file
 from dwell.hls.frontends.qonnx import read_qonnx
 from dwell.hls.gate import climb
-from dwell.hls.qmodel import Cast, Conv2D, FixedPoint, Overflow, QModel, Rounding
+from dwell.hls.qmodel import (
+    Cast,
+    Conv2D,
+    FixedPoint,
+    Overflow,
+    QModel,
+    Rounding,
+    is_fully_convolutional,
+    window_of,
+)
 
 Make = Callable[..., Any]
 
@@ -31,7 +40,7 @@ def exact(path: Path, input_type: FixedPoint | None = None) -> QModel:
 
 def test_brevitas_export_is_exact(brevitas_file: Path) -> None:
     model = exact(brevitas_file)
-    assert model.window == (11, 11) and model.fully_convolutional
+    assert window_of(model) == (11, 11) and is_fully_convolutional(model)
     assert model.tensors[model.input].type == FixedPoint(False, 8, 8)
     assert len(model.quantizers) == 4
     assert all(n.weight_type.width == 4 for n in model.nodes if isinstance(n, Conv2D))

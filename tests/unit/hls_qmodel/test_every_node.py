@@ -13,7 +13,22 @@ from single_nodes import CODES, one
 from slow_network import slow_codes, slow_trace
 
 from dwell.errors import ConfigError
-from dwell.hls.qmodel import FixedPoint, Overflow, Pooling, QModel, Rounding
+from dwell.hls.qmodel import (
+    FixedPoint,
+    Overflow,
+    Pooling,
+    QModel,
+    Rounding,
+    is_fully_convolutional,
+    model_digest,
+    quantize_input,
+    run_codes,
+    run_model,
+    stride_of,
+    trace_codes,
+    value_range,
+    window_of,
+)
 from dwell.hls.qmodel import nodes as n
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.random_models import STYLE_NODES, GraphPlan, models, random_model
@@ -27,7 +42,7 @@ STYLES = sorted(STYLE_NODES)
 def some_codes(model: QModel, seed: int, count: int) -> np.ndarray:
     """Random input codes, and frames at both ends of the input's range."""
     rng = np.random.default_rng(seed)
-    lo, hi = (int(v[0]) for v in model.value_range(model.input))
+    lo, hi = (int(v[0]) for v in value_range(model, model.input))
     shape = model.tensors[model.input].shape
     ends = rng.choice([lo, hi], (count, *shape))
     return np.concatenate(
@@ -36,11 +51,11 @@ def some_codes(model: QModel, seed: int, count: int) -> np.ndarray:
 
 
 def assert_as_slow(model: QModel, codes: np.ndarray) -> None:
-    traced = model.trace_codes(codes)
+    traced = trace_codes(model, codes)
     for index, frame in enumerate(codes):
         for name, grid in slow_trace(model, frame).items():
             assert np.array_equal(slow_codes(grid, model.tensors[name]), traced[name][index]), name
-    assert np.array_equal(model.run_codes(codes), traced[model.output])
+    assert np.array_equal(run_codes(model, codes), traced[model.output])
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -66,15 +81,15 @@ def test_styles_hold_their_nodes_only(style: str) -> None:
         model = random_model(seed, GraphPlan(style=style))
         assert {type(node) for node in model.nodes} <= {n.Input, *STYLE_NODES[style]}
         again = random_model(np.random.default_rng(seed), GraphPlan(style=style))
-        assert replace(again, name=model.name).digest() == model.digest()
+        assert model_digest(replace(again, name=model.name)) == model_digest(model)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(STYLES))
 def test_no_code_leaves_its_interval(seed: int, style: str) -> None:
     model = random_model(seed, GraphPlan(style=style))
-    for name, values in model.trace_codes(some_codes(model, seed, 200)).items():
-        lo, hi = model.value_range(name)
+    for name, values in trace_codes(model, some_codes(model, seed, 200)).items():
+        lo, hi = value_range(model, name)
         assert (values >= lo).all() and (values <= hi).all(), name
         assert values.shape[1:] == model.tensors[name].shape
         kind = model.tensors[name].type
@@ -98,8 +113,8 @@ def test_intervals_of_single_elements_are_reached(kind: str, given_: dict[str, A
     model = one(kind, CODES, **given_)
     every = np.arange(CODES.lo, CODES.hi + 1)[:, None]
     assert_as_slow(model, every)
-    out = model.run_codes(every)
-    lo, hi = model.value_range("y")
+    out = run_codes(model, every)
+    lo, hi = value_range(model, "y")
     assert (out.min(), out.max()) == (lo[0], hi[0])
 
 
@@ -107,12 +122,12 @@ def test_table_levels_that_no_code_takes_do_not_widen_the_type() -> None:
     # The first level lies below every code, the third between two equal breaks, the last above every code.
     model = one("table", FixedPoint(False, 3, 0), breaks=[[0, 4, 4, 8]], levels=[[99, 1, 99, 2, 99]])
     assert model.tensors["y"].type == FixedPoint(False, 2, 0)
-    assert model.run_codes(np.arange(8)[:, None])[:, 0].tolist() == [1, 1, 1, 1, 2, 2, 2, 2]
+    assert run_codes(model, np.arange(8)[:, None])[:, 0].tolist() == [1, 1, 1, 1, 2, 2, 2, 2]
 
 
 def test_of_equal_codes_the_lowest_index_comes_first() -> None:
     model = one("topk", CODES, 5, k=3)
-    got = model.run_codes(np.array([[3, 7, 7, -1, 7], [-16, -16, -16, -16, -16], [1, 2, 3, 4, 5]]))
+    got = run_codes(model, np.array([[3, 7, 7, -1, 7], [-16, -16, -16, -16, -16], [1, 2, 3, 4, 5]]))
     assert got.tolist() == [[1, 2, 4], [0, 1, 2], [4, 3, 2]]
     assert model.tensors["y"].type == FixedPoint(False, 3, 0)
 
@@ -124,11 +139,11 @@ def test_softmax_is_near_the_real_one() -> None:
     codes = rng.integers(CODES.lo, CODES.hi + 1, (2000, 4))
     powers = np.exp(model.to_real("x", codes))
     real = powers / powers.sum(axis=1, keepdims=True)
-    assert np.abs(model.to_real("y", model.run_codes(codes)) - real).max() < 2 / 1024
+    assert np.abs(model.to_real("y", run_codes(model, codes)) - real).max() < 2 / 1024
     # One class far ahead: its share saturates at the highest code, the others get nothing.
-    assert model.run_codes(np.array([[15, -16, -16, -16]]))[0, 0] == 1022
+    assert run_codes(model, np.array([[15, -16, -16, -16]]))[0, 0] == 1022
     sharp = one("softmax", CODES, 2, exponentials=[1, 0], frac=10)
-    assert sharp.run_codes(np.array([[3, 1], [2, 2]])).tolist() == [[1023, 0], [512, 512]]
+    assert run_codes(sharp, np.array([[3, 1], [2, 2]])).tolist() == [[1023, 0], [512, 512]]
 
 
 def test_convolutions_and_pools_are_pytorchs() -> None:
@@ -168,7 +183,7 @@ def test_convolutions_and_pools_are_pytorchs() -> None:
         )
         model = build.finish("n", "both")
         codes = rng.integers(-128, 128, (3, 9, 11, 4))
-        traced = model.trace_codes(codes)
+        traced = trace_codes(model, codes)
         x = torch.from_numpy(codes.transpose(0, 3, 1, 2).astype(np.float64))
         w = torch.from_numpy(weight.transpose(3, 2, 0, 1).astype(np.float64))
         b = torch.from_numpy(bias.astype(np.float64))
@@ -194,13 +209,13 @@ def residual(padding: tuple[int, int, int, int], stride: int = 1) -> QModel:
 
 def test_a_residual_takes_frames_of_any_size() -> None:
     model = residual((1, 1, 1, 1))
-    assert model.fully_convolutional and model.window == (3, 3) and model.stride == (1, 1)
+    assert is_fully_convolutional(model) and window_of(model) == (3, 3) and stride_of(model) == (1, 1)
     assert not model.is_chain and [r.name for r in model.readers("x")] == ["c", "a"]
     assert model.maker("a").name == "a" and model.order() == model.nodes
     frames = np.random.default_rng(0).integers(0, 16, (2, 13, 5, 2))
     assert_as_slow(model, frames)
     strided = residual((1, 1, 1, 1), 2)
-    assert strided.fully_convolutional and strided.stride == (2, 2)
+    assert is_fully_convolutional(strided) and stride_of(strided) == (2, 2)
     assert_as_slow(strided, np.random.default_rng(0).integers(0, 16, (2, 7, 6, 2)))
 
 
@@ -211,9 +226,9 @@ def test_branches_that_cut_the_frame_differently_fix_its_size() -> None:
     first = build.pool2d("p", at, Pooling.MAX, (1, 1), (2, 2))
     second = build.pool2d("q", at, Pooling.MAX, (2, 2), (2, 2))
     model = build.finish("n", build.add("a", first, second))
-    assert not model.fully_convolutional and model.window == (8, 8)
+    assert not is_fully_convolutional(model) and window_of(model) == (8, 8)
     with pytest.raises(ConfigError, match="frames of shape"):
-        model.run_codes(np.zeros((1, 9, 9, 1), dtype=int))
+        run_codes(model, np.zeros((1, 9, 9, 1), dtype=int))
 
 
 def test_pools_count_as_windows() -> None:
@@ -223,8 +238,8 @@ def test_pools_count_as_windows() -> None:
     at = build.pool2d("p", at, Pooling.SUM, (2, 3))
     at = build.conv2d("d", at, np.ones((2, 2, 1, 1), dtype=int), 0, [0], 0)
     model = build.finish("n", at)
-    assert model.window == (3 + 1 + 2, 3 + 2 + 3) and model.stride == (2, 3) and model.is_chain
-    assert model.run_codes(np.ones((1, 6, 8, 1), dtype=int)).item() == 9 * 6 * 4
+    assert window_of(model) == (3 + 1 + 2, 3 + 2 + 3) and stride_of(model) == (2, 3) and model.is_chain
+    assert run_codes(model, np.ones((1, 6, 8, 1), dtype=int)).item() == 9 * 6 * 4
 
 
 def test_side_branches_that_only_quantizers_watch_are_allowed_and_left_out_of_the_order() -> None:
@@ -233,8 +248,8 @@ def test_side_branches_that_only_quantizers_watch_are_allowed_and_left_out_of_th
     build.relu("watched", "x")
     model = build.finish("n", build.clip("y", "x", -3, 3), [("q", "watched")])
     assert [node.name for node in model.order()] == ["x", "y"] and not model.is_chain
-    assert set(model.trace_codes(np.zeros((1, 3), dtype=int))) == {"x", "watched", "y"}
-    assert model.run_codes(np.array([[9, -9, 1]])).tolist() == [[3, -3, 1]]
+    assert set(trace_codes(model, np.zeros((1, 3), dtype=int))) == {"x", "watched", "y"}
+    assert run_codes(model, np.array([[9, -9, 1]])).tolist() == [[3, -3, 1]]
 
 
 def test_scales_and_offsets_per_channel_mean_what_they_say() -> None:
@@ -243,8 +258,8 @@ def test_scales_and_offsets_per_channel_mean_what_they_say() -> None:
     build.cast("y", "x", [FixedPoint(False, 8, 0)], Rounding.RND, Overflow.SAT)
     model = build.finish("n", "y")
     x = np.array([[1.0, -2.0], [3.5, 0.0], [200.0, 23.4]])
-    assert model.quantize(x).tolist() == [[0, 0], [5, 20], [255, 254]]
-    assert np.allclose(model.to_real("y", model.run(x)), [[1, -2], [3.5, 0], [128.5, 23.4]])
+    assert quantize_input(model, x).tolist() == [[0, 0], [5, 20], [255, 254]]
+    assert np.allclose(model.to_real("y", run_model(model, x)), [[1, -2], [3.5, 0], [128.5, 23.4]])
     assert model.tensors["y"].scale == (0.5, 0.1) and model.tensors["y"].offset == (1.0, -2.0)
 
 
@@ -253,7 +268,7 @@ def test_float32_frames_are_divided_as_their_framework_does() -> None:
     build.scaled(build.input("x", (1,), FixedPoint(True, 8, 0), Rounding.RND_CONV), 0.1)
     model = build.finish("n", build.relu("y", "x"))
     x = np.linspace(-3, 3, 1000, dtype=np.float32)[:, None]
-    assert np.array_equal(model.quantize(x), np.rint(x / np.float32(0.1)).astype(int))
+    assert np.array_equal(quantize_input(model, x), np.rint(x / np.float32(0.1)).astype(int))
 
 
 def planted(model: QModel, name: str, **change: Any) -> QModel:
@@ -276,7 +291,7 @@ def test_one_code_of_difference_is_seen(kind: str, given_: dict[str, Any], chang
     wide = replace(model.tensors["y"], type=replace(model.tensors["y"].type, width=20))
     model = replace(model, tensors={**model.tensors, "y": wide})
     every = np.arange(CODES.lo, CODES.hi + 1)[:, None]
-    assert not np.array_equal(planted(model, "y", **change).run_codes(every), model.run_codes(every))
+    assert not np.array_equal(run_codes(planted(model, "y", **change), every), run_codes(model, every))
 
 
 def test_wide_sums_stay_exact_in_every_group() -> None:

@@ -18,7 +18,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwell.errors import ConfigError
-from dwell.hls.qmodel import FixedPoint, QModel
+from dwell.hls.qmodel import (
+    FixedPoint,
+    QModel,
+    load_model,
+    model_digest,
+    run_codes,
+    save_model,
+    trace_codes,
+    trace_model,
+    value_range,
+)
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.random_models import RandomFamily, models, random_conv_model, random_model
 
@@ -32,12 +42,12 @@ FAMILY = RandomFamily(dilations=(1, 2), strides=(1, 2), padding=True)
 def test_a_model_comes_back_the_same(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     folder = tmp_path_factory.mktemp("model")
     model = random_conv_model(seed, FAMILY)
-    model.save(folder)
-    back = QModel.load(folder)
-    assert back.digest() == model.digest()
+    save_model(model, folder)
+    back = load_model(folder)
+    assert model_digest(back) == model_digest(model)
     assert back.tensors == model.tensors and back.quantizers == model.quantizers
     x = np.random.default_rng(seed).random((2, *model.tensors[model.input].shape))
-    first, second = model.trace(x), back.trace(x)
+    first, second = trace_model(model, x), trace_model(back, x)
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
@@ -47,29 +57,30 @@ def test_a_model_of_any_nodes_comes_back_the_same(
     tmp_path_factory: pytest.TempPathFactory, model: QModel, seed: int
 ) -> None:
     folder = tmp_path_factory.mktemp("model")
-    model.save(folder)
-    back = QModel.load(folder)
-    assert back.digest() == model.digest() and back.tensors == model.tensors
+    save_model(model, folder)
+    back = load_model(folder)
+    assert model_digest(back) == model_digest(model) and back.tensors == model.tensors
     codes = np.random.default_rng(seed).integers(0, 2, (5, *model.tensors[model.input].shape))
-    codes = np.clip(codes, *(int(v[0]) for v in model.value_range(model.input)))
-    assert np.array_equal(back.run_codes(codes), model.run_codes(codes))
+    codes = np.clip(codes, *(int(v[0]) for v in value_range(model, model.input)))
+    assert np.array_equal(run_codes(back, codes), run_codes(model, codes))
 
 
 def test_scales_per_channel_come_back(tmp_path: Path) -> None:
     build = Builder()
     build.scaled(build.input("x", (3,), FixedPoint(False, 8, 0)), (0.5, 1 / 3, 2.0), -1.0)
     model = build.finish("n", build.scaled(build.relu("y", "x"), 0.1, (1.0, 2.0, 1e-300)))
-    model.save(tmp_path)
-    assert QModel.load(tmp_path).tensors == model.tensors
+    save_model(model, tmp_path)
+    assert load_model(tmp_path).tensors == model.tensors
     other = replace(model.tensors["y"], offset=(1.0, 2.0, 2e-300))
-    assert replace(model, tensors={**model.tensors, "y": other}).digest() != model.digest()
+    assert model_digest(replace(model, tensors={**model.tensors, "y": other})) != model_digest(model)
 
 
 def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
-    random_conv_model(5).save(tmp_path / "here")
+    save_model(random_conv_model(5), tmp_path / "here")
     program = (
-        "import sys; from dwell.hls.qmodel.random_models import random_conv_model; "
-        "random_conv_model(5).save(sys.argv[1])"
+        "import sys; from dwell.hls.qmodel import save_model; "
+        "from dwell.hls.qmodel.random_models import random_conv_model; "
+        "save_model(random_conv_model(5), sys.argv[1])"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "there")], check=True)
     for name in ("qmodel.json", "qmodel.npz"):
@@ -77,7 +88,7 @@ def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_different_models_have_different_digests() -> None:
-    assert len({random_conv_model(seed).digest() for seed in range(20)}) == 20
+    assert len({model_digest(random_conv_model(seed)) for seed in range(20)}) == 20
 
 
 def edit_json(folder: Path, change: Callable[[dict[str, object]], object], *, resign: bool) -> None:
@@ -183,32 +194,32 @@ def bad_scale(body: dict[str, object]) -> None:
 def test_a_forged_description_is_refused(
     tmp_path: Path, change: Callable[[dict[str, object]], object], words: str
 ) -> None:
-    random_conv_model(7).save(tmp_path)
+    save_model(random_conv_model(7), tmp_path)
     edit_json(tmp_path, change, resign=True)
     with pytest.raises(ConfigError, match=words):
-        QModel.load(tmp_path)
+        load_model(tmp_path)
 
 
 def test_an_edited_description_is_noticed(tmp_path: Path) -> None:
-    random_conv_model(7).save(tmp_path)
+    save_model(random_conv_model(7), tmp_path)
     edit_json(tmp_path, lambda body: body.update(name="other"), resign=False)
     with pytest.raises(ConfigError, match="digest does not match"):
-        QModel.load(tmp_path)
+        load_model(tmp_path)
 
 
 def test_an_edited_weight_is_noticed(tmp_path: Path) -> None:
-    random_conv_model(7).save(tmp_path)
+    save_model(random_conv_model(7), tmp_path)
     path = tmp_path / "qmodel.npz"
     with np.load(path) as archive:
         arrays = {name: archive[name] for name in archive.files}
     arrays["conv1/weight"].flat[0] += 1
     np.savez(path, **arrays)
     with pytest.raises(ConfigError, match="conv1/weight' does not match its digest"):
-        QModel.load(tmp_path)
+        load_model(tmp_path)
 
 
 def test_pickles_are_not_loaded(tmp_path: Path) -> None:
-    random_conv_model(7).save(tmp_path)
+    save_model(random_conv_model(7), tmp_path)
     with zipfile.ZipFile(tmp_path / "qmodel.npz") as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     evil = io.BytesIO()
@@ -218,13 +229,13 @@ def test_pickles_are_not_loaded(tmp_path: Path) -> None:
         for name, content in members.items():
             archive.writestr(name, content)
     with pytest.raises(ConfigError):
-        QModel.load(tmp_path)
+        load_model(tmp_path)
 
 
 def test_packed_and_locked_archives_are_refused(tmp_path: Path) -> None:
     model = random_conv_model(7)
     for damage in ("packed", "locked"):
-        model.save(tmp_path)
+        save_model(model, tmp_path)
         path = tmp_path / "qmodel.npz"
         if damage == "packed":
             with zipfile.ZipFile(path) as archive:
@@ -239,30 +250,30 @@ def test_packed_and_locked_archives_are_refused(tmp_path: Path) -> None:
                 whole[at] |= 1
             path.write_bytes(whole)
         with pytest.raises(ConfigError, match="packed" if damage == "packed" else "encrypted"):
-            QModel.load(tmp_path)
+            load_model(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["qmodel.json", "qmodel.npz"])
 def test_truncated_and_random_files_are_refused(tmp_path: Path, name: str) -> None:
-    random_conv_model(7).save(tmp_path)
+    save_model(random_conv_model(7), tmp_path)
     whole = (tmp_path / name).read_bytes()
     rng = np.random.default_rng(0)
     for size in [0, 1, 10, *rng.integers(11, len(whole) - 1, 30)]:
         (tmp_path / name).write_bytes(whole[:size])
         with pytest.raises(ConfigError):
-            QModel.load(tmp_path)
+            load_model(tmp_path)
     for _ in range(30):
         damaged = bytearray(whole)
         damaged[int(rng.integers(0, len(whole)))] ^= 0xFF
         (tmp_path / name).write_bytes(damaged)
         try:
-            back = QModel.load(tmp_path)
+            back = load_model(tmp_path)
         except ConfigError:
             continue
-        assert back.digest() == random_conv_model(7).digest()  # the byte meant nothing
+        assert model_digest(back) == model_digest(random_conv_model(7))  # the byte meant nothing
     (tmp_path / name).unlink()
     with pytest.raises(ConfigError, match=f"no {name}"):
-        QModel.load(tmp_path)
+        load_model(tmp_path)
 
 
 def places(value: object, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -303,7 +314,7 @@ def test_whatever_a_field_holds_it_is_refused_or_computed_with(
     tmp_path_factory: pytest.TempPathFactory, seed: int, where: int, junk: object
 ) -> None:
     folder = tmp_path_factory.mktemp("model")
-    random_model(seed).save(folder)
+    save_model(random_model(seed), folder)
 
     def change(body: dict[str, object]) -> None:
         spots = list(places(body))
@@ -315,9 +326,9 @@ def test_whatever_a_field_holds_it_is_refused_or_computed_with(
 
     edit_json(folder, change, resign=True)
     try:
-        model = QModel.load(folder)
+        model = load_model(folder)
     except ConfigError:
         return
     shape = model.tensors[model.input].shape
-    lo, hi = (int(v[0]) for v in model.value_range(model.input))
-    model.trace_codes(np.full((1, *shape), min(max(0, lo), hi)))
+    lo, hi = (int(v[0]) for v in value_range(model, model.input))
+    trace_codes(model, np.full((1, *shape), min(max(0, lo), hi)))

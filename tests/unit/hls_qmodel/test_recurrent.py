@@ -11,7 +11,20 @@ from recurrent_nets import STATE_FRAC, frames_of, lstm, lstm_body, network, rnn,
 from slow_network import slow_codes, slow_trace
 
 from dwell.errors import ConfigError
-from dwell.hls.qmodel import FixedPoint, Overflow, QModel, Recurrent, Rounding
+from dwell.hls.qmodel import (
+    FixedPoint,
+    Overflow,
+    QModel,
+    Recurrent,
+    Rounding,
+    intervals_of,
+    load_model,
+    model_digest,
+    run_codes,
+    save_model,
+    trace_codes,
+    value_range,
+)
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.ranges import steps_interval
 from dwell.hls.qmodel.recurrence import unroll_steps
@@ -39,7 +52,7 @@ def test_a_step_after_the_other(make, sequence) -> None:  # type: ignore[no-unty
     """Against exact fractions, from the definition."""
     model = make(steps=3, sequence=sequence)
     codes = frames_of(model, 12)
-    traced = model.trace_codes(codes)
+    traced = trace_codes(model, codes)
     for index, frame in enumerate(codes):
         for name, grid in slow_trace(model, frame).items():
             assert np.array_equal(slow_codes(grid, model.tensors[name]), traced[name][index]), name
@@ -49,41 +62,41 @@ def test_a_step_after_the_other(make, sequence) -> None:  # type: ignore[no-unty
 def test_unrolled_it_gives_the_same_codes(make, sequence) -> None:  # type: ignore[no-untyped-def]
     model = make(sequence=sequence)
     codes = frames_of(model, 400)
-    wanted = model.run_codes(codes)
+    wanted = run_codes(model, codes)
     flat = unroll_steps(model)
     assert not any(isinstance(node, Recurrent) for node in flat.nodes)
-    assert np.array_equal(flat.run_codes(codes), wanted)
-    assert np.array_equal(simplify(flat)[0].run_codes(codes), wanted)
-    assert np.array_equal(simplify(model)[0].run_codes(codes), wanted)
+    assert np.array_equal(run_codes(flat, codes), wanted)
+    assert np.array_equal(run_codes(simplify(flat)[0], codes), wanted)
+    assert np.array_equal(run_codes(simplify(model)[0], codes), wanted)
     assert len(np.unique(wanted)) > 50
 
 
 def test_the_last_step_is_the_end_of_the_sequence() -> None:
     codes = frames_of(lstm(), 100)
-    assert np.array_equal(lstm(sequence=True).run_codes(codes)[:, -1], lstm().run_codes(codes))
+    assert np.array_equal(run_codes(lstm(sequence=True), codes)[:, -1], run_codes(lstm(), codes))
 
 
 def test_a_frame_does_not_know_the_one_before() -> None:
     model = lstm()
     codes = frames_of(model, 60)
-    assert np.array_equal(model.run_codes(codes)[::-1], model.run_codes(codes[::-1]))
+    assert np.array_equal(run_codes(model, codes)[::-1], run_codes(model, codes[::-1]))
 
 
 @pytest.mark.parametrize("make", [lstm, rnn])
 def test_no_code_leaves_its_interval_nor_no_state(make) -> None:  # type: ignore[no-untyped-def]
     model = make(steps=12, sequence=True)
     node, codes = node_of(model), frames_of(model, 500)
-    lo, hi = model.value_range("cell")
-    found = model.trace_codes(codes)["cell"]
+    lo, hi = value_range(model, "cell")
+    found = trace_codes(model, codes)["cell"]
     assert (found >= lo).all() and (found <= hi).all()
     source = model.tensors["x"]
-    _, state = steps_interval(node, source.type.frac, model.intervals["x"])
+    _, state = steps_interval(node, source.type.frac, intervals_of(model)["x"])
     whole = node.body.tensors[node.body.input].type
     assert whole.lo < state.least and state.greatest < whole.hi
     at = np.tile(node.initial, (len(codes), 1))
     for step in range(codes.shape[1]):
         up = codes[:, step] << (STATE_FRAC - source.type.frac)
-        at = node.body.run_codes(np.concatenate([up, at], axis=1))[:, node.results :]
+        at = run_codes(node.body, np.concatenate([up, at], axis=1))[:, node.results :]
         assert (at >= state.lo).all() and (at <= state.hi).all()
 
 
@@ -106,21 +119,24 @@ def test_a_state_that_only_shrinks_is_found_to() -> None:
 @pytest.mark.parametrize("sequence", [False, True])
 def test_it_comes_back_from_its_files(tmp_path: Path, sequence: bool) -> None:
     model = lstm(sequence=sequence)
-    model.save(tmp_path)
-    back = QModel.load(tmp_path)
-    assert back.digest() == model.digest() and node_of(back).body.quantizers == node_of(model).body.quantizers
+    save_model(model, tmp_path)
+    back = load_model(tmp_path)
+    assert (
+        model_digest(back) == model_digest(model)
+        and node_of(back).body.quantizers == node_of(model).body.quantizers
+    )
     codes = frames_of(model, 20)
-    assert np.array_equal(back.run_codes(codes), model.run_codes(codes))
+    assert np.array_equal(run_codes(back, codes), run_codes(model, codes))
     other = with_node(model, replace(node_of(model), initial=node_of(model).initial + 1))
-    assert other.digest() != model.digest()
+    assert model_digest(other) != model_digest(model)
 
 
 def test_an_altered_body_is_refused(tmp_path: Path) -> None:
-    lstm().save(tmp_path)
+    save_model(lstm(), tmp_path)
     text = (tmp_path / "qmodel.json").read_text()
     (tmp_path / "qmodel.json").write_text(text.replace('"lstm_cell"', '"other_cell"'))
     with pytest.raises(ConfigError, match="digest"):
-        QModel.load(tmp_path)
+        load_model(tmp_path)
 
 
 def _echo(width: int) -> QModel:

@@ -10,10 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simplified import SIX, assert_same, constants, dense
 
-from dwell.hls.qmodel import Conv2D, Dense, FixedPoint, Overflow, QModel, Rounding
+from dwell.hls.qmodel import (
+    Conv2D,
+    Dense,
+    FixedPoint,
+    Overflow,
+    QModel,
+    Rounding,
+    is_fully_convolutional,
+    model_digest,
+    run_codes,
+    stride_of,
+    trace_codes,
+    value_range,
+    window_of,
+)
 from dwell.hls.qmodel import nodes as n
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.factors import signed_digits
+from dwell.hls.qmodel.graph import Node
 from dwell.hls.qmodel.random_models import (
     STYLE_NODES,
     GraphPlan,
@@ -48,7 +63,7 @@ def test_random_networks_keep_their_function(style: str) -> None:
         for one in PASSES:
             after, report = one(model)
             assert_same(model, after, seed)
-            assert bool(report) == (after.digest() != model.digest())
+            assert bool(report) == (model_digest(after) != model_digest(model))
         after, _ = simplify(model)
         assert_same(model, after, seed)
         assert simplify(after)[1] == ()
@@ -61,12 +76,12 @@ def test_random_networks_keep_their_function(style: str) -> None:
 def test_frames_of_any_size_give_the_same(seed: int, rows: int, columns: int) -> None:
     model = random_conv_model(seed, RandomFamily(dilations=(1, 2), strides=(1, 2), input_channels=2))
     after, _ = simplify(model)
-    assert after.fully_convolutional
-    assert (after.window, after.stride) == (model.window, model.stride)
-    shape = (3, model.window[0] + rows, model.window[1] + columns, 2)
+    assert is_fully_convolutional(after)
+    assert (window_of(after), stride_of(after)) == (window_of(model), stride_of(model))
+    shape = (3, window_of(model)[0] + rows, window_of(model)[1] + columns, 2)
     codes = np.random.default_rng(seed).integers(0, 256, shape)
-    codes = np.clip(codes, *(int(v[0]) for v in model.value_range(model.input)))
-    assert np.array_equal(model.run_codes(codes), after.run_codes(codes))
+    codes = np.clip(codes, *(int(v[0]) for v in value_range(model, model.input)))
+    assert np.array_equal(run_codes(model, codes), run_codes(after, codes))
 
 
 @pytest.mark.slow
@@ -211,10 +226,10 @@ def test_tables_of_even_steps_become_a_factor_and_a_cast(bottom: int, top: int) 
     for seed in range(12):
         model = linear_table(seed, bottom, top, bits=6 + seed % 5)
         after, report = tables_to_casts(model, min_steps=1)
-        every = np.arange(model.value_range("x")[0][0], model.value_range("x")[1][0] + 1)[:, None].repeat(
+        every = np.arange(value_range(model, "x")[0][0], value_range(model, "x")[1][0] + 1)[:, None].repeat(
             3, 1
         )
-        assert np.array_equal(model.trace_codes(every)["t"], after.trace_codes(every)["t"])
+        assert np.array_equal(trace_codes(model, every)["t"], trace_codes(after, every)["t"])
         assert after.tensors["t"] == model.tensors["t"] and after.quantizers == model.quantizers
         assert_same(model, after)
         replaced += report.counts["tables"]
@@ -243,7 +258,7 @@ def test_a_line_is_found_wherever_there_is_one(shift: int) -> None:
             model = build.finish("n", "t")
             after, report = tables_to_casts(model, min_steps=1)
             assert report.counts == {"tables": 1}
-            assert np.array_equal(after.run_codes(codes[:, None])[:, 0], levels)
+            assert np.array_equal(run_codes(after, codes[:, None])[:, 0], levels)
 
 
 def test_reports_say_what_was_done() -> None:
@@ -259,7 +274,7 @@ def test_a_wrong_pass_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
     cut = channels._cut_linear
 
-    def forgetful(model: QModel, node: Conv2D | Dense, inputs: np.ndarray, outputs: np.ndarray) -> n.Node:
+    def forgetful(model: QModel, node: Conv2D | Dense, inputs: np.ndarray, outputs: np.ndarray) -> Node:
         done = cut(model, node, inputs, outputs)
         assert isinstance(done, Conv2D | Dense)
         return replace(done, bias=node.bias[outputs], bias_frac=node.bias_frac)

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from dwell.errors import ConfigError
-from dwell.hls.qmodel import Cast, Conv2D, FixedPoint, Input, Overflow, QModel, Relu, Rounding, Tensor
+from dwell.hls.qmodel import (
+    Cast,
+    Conv2D,
+    FixedPoint,
+    Input,
+    Overflow,
+    QModel,
+    Relu,
+    Rounding,
+    Tensor,
+    checked,
+    run_codes,
+    save_model,
+    value_range,
+)
 from dwell.hls.qmodel.build import Builder
+from dwell.hls.rtl import RtlOptions, write_design
 
 pytestmark = pytest.mark.fast
 
@@ -104,10 +120,10 @@ def test_a_wrong_graph_is_refused_where_it_is_wrong(
     change: Callable[[dict[str, Any]], None], words: str
 ) -> None:
     given = parts()
-    QModel(**given)
+    checked(QModel(**given))
     change(given)
     with pytest.raises(ConfigError, match=words) as caught:
-        QModel(**given)
+        checked(QModel(**given))
     assert caught.value.hint
 
 
@@ -133,4 +149,20 @@ def test_a_cast_that_absorbs_everything_may_be_per_channel_and_absent() -> None:
     assert model.tensors["act"].type == FixedPoint(False, 2, 2)  # 255/256 is below one: codes 0 to 3
     cast = model.nodes[1]
     assert isinstance(cast, Cast) and cast.frac == 2
-    assert model.value_range("act")[1].tolist() == [0, 3]
+    assert value_range(model, "act")[1].tolist() == [0, 3]
+
+
+def test_a_wrong_graph_that_nobody_checked_is_neither_run_nor_kept_nor_built(tmp_path: Path) -> None:
+    given = parts()
+    (_, change, words), *_ = WRONG
+    change(given)
+    wrong = QModel(**given)
+    frame = np.zeros((1, *wrong.tensors[wrong.input].shape), dtype=np.int64)
+    for use in (
+        lambda: run_codes(wrong, frame),
+        lambda: save_model(wrong, tmp_path / "kept"),
+        lambda: write_design(wrong, RtlOptions(), tmp_path / "design"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            use()
+    assert not list(tmp_path.iterdir())

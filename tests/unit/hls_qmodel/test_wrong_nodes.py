@@ -10,7 +10,7 @@ import pytest
 from single_nodes import CODES, one
 
 from dwell.errors import ConfigError
-from dwell.hls.qmodel import Pooling, QModel
+from dwell.hls.qmodel import Pooling, QModel, checked
 from dwell.hls.qmodel import nodes as n
 from dwell.hls.qmodel.build import Builder
 
@@ -110,7 +110,7 @@ def test_wrong_groups_are_refused(groups: int, cin: int, words: str) -> None:
 def test_tensors_of_absurd_size_are_refused(shape: tuple[int, ...], words: str) -> None:
     tensor = replace(one("relu", CODES).tensors["x"], shape=shape)
     with pytest.raises(ConfigError, match=words):
-        QModel("n", (n.Input("x", (), "x"),), {"x": tensor}, "x", "x")
+        checked(QModel("n", (n.Input("x", (), "x"),), {"x": tensor}, "x", "x"))
 
 
 @pytest.mark.parametrize(
@@ -126,4 +126,4 @@ def test_tensors_of_absurd_size_are_refused(shape: tuple[int, ...], words: str) 
 def test_a_scale_or_offset_that_says_nothing_is_refused(change: dict[str, Any]) -> None:
     model = one("relu", CODES, 2)
     with pytest.raises(ConfigError, match=r"scale|offset"):
-        replace(model, tensors={**model.tensors, "y": replace(model.tensors["y"], **change)})
+        checked(replace(model, tensors={**model.tensors, "y": replace(model.tensors["y"], **change)}))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dwell.errors import InternalError
-from dwell.hls.qmodel import FixedPoint, Overflow, Pooling, QModel, Rounding
+from dwell.hls.qmodel import FixedPoint, Overflow, Pooling, QModel, Rounding, intervals_of
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.rtl.circuit import CircuitBuilder, Lookup, Range
 from dwell.hls.rtl.kernels import check_kernel, make_kernel, pixel_ranges
@@ -101,9 +101,9 @@ def test_every_node(name: str, then: bool) -> None:
         model = model_of(MAKERS[name], seed, then=then)
         nodes = [n for n in model.nodes[1:] if n.name != "other"]
         head = nodes[0]
-        taps = list(pixel_ranges(model.tensors["x"], model.intervals["x"]))
+        taps = list(pixel_ranges(model.tensors["x"], intervals_of(model)["x"]))
         if len(head.inputs) == 2:
-            taps += pixel_ranges(model.tensors[head.inputs[1]], model.intervals[head.inputs[1]])
+            taps += pixel_ranges(model.tensors[head.inputs[1]], intervals_of(model)[head.inputs[1]])
         size = getattr(head, "size", None) or (
             head.weight.shape[:2] if name.startswith(("conv", "depth")) else (1, 1)
         )

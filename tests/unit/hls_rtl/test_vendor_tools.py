@@ -17,7 +17,7 @@ from dwell.errors import ConfigError, ResourceError, ToolFailedError, ToolNotFou
 from dwell.hls.commands_synth import synthesize
 from dwell.hls.design import Design
 from dwell.hls.hls4ml.project import FORMAT, PROJECT_JSON
-from dwell.hls.qmodel import FixedPoint, QModel
+from dwell.hls.qmodel import FixedPoint, QModel, model_digest, save_model
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.rtl import RtlOptions, write_design
 
@@ -69,8 +69,8 @@ def project(tmp_path: Path) -> Path:
         'set clock_uncertainty 27%\nset version "1.0.0"\nset maximum_size 4096\n'
     )
     model = small_model()
-    model.save(folder / "qmodel")
-    body = {"format": FORMAT, "name": "net", "qmodel_digest": model.digest()}
+    save_model(model, folder / "qmodel")
+    body = {"format": FORMAT, "name": "net", "qmodel_digest": model_digest(model)}
     (folder / PROJECT_JSON).write_text(json.dumps(body))
     return folder
 

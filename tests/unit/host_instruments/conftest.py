@@ -12,7 +12,7 @@ import pytest
 
 from dwell.environments.locate import locate
 from dwell.environments.lock import read_lock
-from dwell.hls.qmodel import FixedPoint, QModel
+from dwell.hls.qmodel import FixedPoint, QModel, run_model
 from dwell.hls.qmodel.build import Builder
 from dwell.host.instruments import ScanRequest
 from dwell.host.instruments.nion.client import NionInstrument
@@ -121,5 +121,5 @@ def detector(start_microscope: Start, bright: Callable[[int], MicroscopeSettings
     bias = np.array([round(float(solution[-1]) * scale * 256)], dtype=np.int64)
     score = builder.conv2d("score", source, kernel, 0, bias, 8)
     model = builder.finish("linear", score)
-    codes = model.run(image[None, :, :, None])[0, :, :, 0].ravel()
+    codes = run_model(model, image[None, :, :, None])[0, :, :, 0].ravel()
     return model, int(np.quantile(codes[distance > 2.5], 1 - 2e-4)) + 1

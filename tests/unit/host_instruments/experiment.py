@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from dwell.errors import DwellError
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import load_model
 from dwell.host.bridge.session import run_experiment
 from dwell.host.bridge.software_board import SoftwareBoard
 from dwell.host.bridge.stopping import StopRequest
@@ -62,7 +62,7 @@ def main() -> int:
         try:
             done, _ = run_experiment(
                 instrument,
-                lambda: SoftwareBoard(QModel.load(Path(model))),
+                lambda: SoftwareBoard(load_model(Path(model))),
                 Revisit(RevisitParams(dwell_ms=2.0)),
                 settings,
                 int(threshold),

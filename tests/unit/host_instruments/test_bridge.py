@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dwell.errors import ConfigError, DeviceError, ResourceError, VerificationError
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import QModel, run_codes
 from dwell.hls.qmodel.random_models import DETECTOR, random_conv_model
 from dwell.host.bridge.analysis import compare
 from dwell.host.bridge.board import BoardCounters, Event
@@ -75,7 +75,7 @@ def test_the_software_board_decides_as_the_golden_model(seed: int) -> None:
     )
     rng = np.random.default_rng(3)
     frames = rng.integers(0, 256, (3, 24, 31)).astype(np.uint8)
-    scores = model.run_codes(frames[..., None].astype(np.int64))[..., 0]
+    scores = run_codes(model, frames[..., None].astype(np.int64))[..., 0]
     threshold, dead = int(np.quantile(scores, 0.7)), 5
     expected = []
     for number, frame in enumerate(scores):
@@ -173,7 +173,7 @@ def test_everything_is_counted_and_recorded(
         counters["triggers"] == counters["board_events"] == counters["events_recorded"] == len(record.events)
     )
     assert counters["spectra"] == len(record.spectra) == counters["commands"] == len(record.commands)
-    scores = detector[0].run_codes(record.pixels[..., None].astype(np.int64))[..., 0]
+    scores = run_codes(detector[0], record.pixels[..., None].astype(np.int64))[..., 0]
     again = [(f, y + 5, x + 5, int(scores[f, y, x])) for f, y, x in np.argwhere(scores >= detector[1])]
     assert again == [tuple(int(n) for n in row.tolist()[:4]) for row in record.events]
     assert record.attributes["design_digest"] == "d" and "dwell" in record.attributes["software"]

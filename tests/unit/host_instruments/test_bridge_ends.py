@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from dwell.errors import ResourceError
-from dwell.hls.qmodel import QModel
+from dwell.hls.qmodel import QModel, run_codes, save_model
 from dwell.host.bridge.headroom import MARGIN_BYTES, STEP_BYTES, Headroom
 from dwell.host.bridge.record import Record, open_record
 
@@ -59,7 +59,7 @@ class Run:
 
 @pytest.fixture
 def start(scope_python: Path, certificates: Path, detector: Detector, tmp_path: Path) -> Callable[..., Run]:
-    detector[0].save(tmp_path / "model")
+    save_model(detector[0], tmp_path / "model")
 
     def run(frames: int, *, record: Path | None = None, limit_bytes: int | None = None) -> Run:
         path = record or tmp_path / "run.h5"
@@ -97,7 +97,7 @@ def _is_whole(record: Record, detector: Detector) -> None:
     for frame in range(len(record.pixels)):
         scanned = int((record.row_state[frame] == 1).sum())
         if scanned >= 11:
-            scores = detector[0].run_codes(record.pixels[frame, :scanned, :, None][None].astype(np.int64))[
+            scores = run_codes(detector[0], record.pixels[frame, :scanned, :, None][None].astype(np.int64))[
                 0, :, :, 0
             ]
             found += [(frame, y + 5, x + 5, int(scores[y, x])) for y, x in np.argwhere(scores >= detector[1])]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dwell.errors import ConfigError
+from dwell.hls.qmodel import run_model
 from dwell.hls.qmodel.random_models import DETECTOR, random_conv_model
 from dwell.host.bridge.analysis import compare, sulphur_signal
 from dwell.host.bridge.threshold import threshold_code
@@ -64,7 +65,7 @@ def test_the_threshold_keeps_the_false_alarm_rate(tmp_path: Path) -> None:
     vacancies = np.column_stack([np.arange(20) % 6, rng.uniform(8, 40, (20, 2))]).astype(np.float32)
     np.savez(tmp_path / "val.npz", frames=frames, vacancies=vacancies, pixel_A=np.float32(0.4))
     code = threshold_code(model, tmp_path / "val.npz", 1e-2)
-    scores = model.run(frames[..., None])[..., 0]
+    scores = run_model(model, frames[..., None])[..., 0]
     y, x = np.mgrid[5:43, 5:43]
     clean = np.concatenate(
         [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dwell.errors import VerificationError
-from dwell.hls.qmodel import FixedPoint, QModel, Rounding
+from dwell.hls.qmodel import FixedPoint, QModel, Rounding, save_model
 from dwell.hls.qmodel.build import Builder
 from dwell.models import run_stages
 from dwell.models.vacancy.plugin import MODEL
@@ -64,7 +64,7 @@ def evaluate(built: dict[str, Path], out: Path, spoil: int | None) -> dict[str, 
     module = MODEL.build(MODEL.read_params({}))
     module.load_state_dict(torch.load(built["train"] / "float.pt", weights_only=True))
     convert = out / "convert"
-    as_qmodel(module, spoil).save(convert / "qmodel")
+    save_model(as_qmodel(module, spoil), convert / "qmodel")
     result = out / "evaluate"
     result.mkdir()
     context = StageContext(

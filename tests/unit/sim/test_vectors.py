@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dwell.hls.qmodel import Overflow
+from dwell.hls.qmodel import Overflow, run_codes, value_range
 from dwell.sim.dut import Dut
 from dwell.sim.vectors import LEAST_FRAMES, default_frames
 
@@ -33,8 +33,8 @@ def test_a_full_run_has_its_extremes_and_many_sizes(box3: Dut) -> None:
 
 def test_the_signs_of_the_weights_drive_the_sum_to_its_limits(box3: Dut) -> None:
     frames, _ = default_frames(box3, 30_000, seed=1)
-    lo, hi = box3.model.value_range("score")
-    results = [box3.model.run_codes(f.codes[None]) for f in frames]
+    lo, hi = value_range(box3.model, "score")
+    results = [run_codes(box3.model, f.codes[None]) for f in frames]
     assert min(int(r.min()) for r in results) == int(lo[0])
     assert max(int(r.max()) for r in results) == int(hi[0])
 
@@ -72,8 +72,8 @@ def test_frames_of_one_size_are_of_that_size(sums4: Dut) -> None:
     assert len(frames) == 25_000
     assert extremes == 10_000
     assert {f.codes.shape for f in frames} == {(2, 2, 3)}
-    lo, hi = sums4.model.value_range("sums")
-    results = sums4.model.run_codes(np.stack([f.codes for f in frames]))
+    lo, hi = value_range(sums4.model, "sums")
+    results = run_codes(sums4.model, np.stack([f.codes for f in frames]))
     assert results.min(axis=0).tolist() == lo.tolist()
     assert results.max(axis=0).tolist() == hi.tolist()
 

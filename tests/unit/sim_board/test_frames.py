@@ -16,6 +16,7 @@ from dwell.errors import DeviceError, DwellError, VerificationError
 from dwell.firmware.commands import deploy
 from dwell.firmware.links import open_board
 from dwell.hls.design import Design
+from dwell.hls.qmodel import run_codes
 from dwell.sim.board.rung import climb_board
 from dwell.sim.commands import simulate
 from dwell.sim.dut import load_dut
@@ -55,7 +56,7 @@ def some_frames(design: Design, count: int = 4) -> np.ndarray:
 )
 def test_a_dma_that_never_completes(maps: Design, overlay_of_maps: Path, fault: str, message: str) -> None:
     codes = some_frames(maps)
-    golden = maps.qmodel().run_codes(codes)
+    golden = run_codes(maps.qmodel(), codes)
     with open_board("sim", overlay_of_maps, extra=("--timeout", "1")) as board:
         board.configure(10, select=1)
         board.clear()
@@ -72,7 +73,7 @@ def test_a_dma_that_never_completes(maps: Design, overlay_of_maps: Path, fault: 
 
 def test_pauses_change_nothing(maps: Design, overlay_of_maps: Path) -> None:
     codes = some_frames(maps, 8)
-    golden = maps.qmodel().run_codes(codes)
+    golden = run_codes(maps.qmodel(), codes)
     with open_board("sim", overlay_of_maps) as board:
         board.configure(int(np.median(golden[..., 2])), dead_time=2, select=2, class_trigger=True)
         plain = board.process_frames(codes)
@@ -91,7 +92,7 @@ def test_more_frames_than_go_in_one_transfer(maps: Design, overlay_of_maps: Path
     try:  # three frames of 216 bytes a transfer
         driver.write_text(text.replace("_MOST_BYTES = 1 << 20", "_MOST_BYTES = 700"))
         codes = some_frames(maps, 10)
-        golden = maps.qmodel().run_codes(codes)
+        golden = run_codes(maps.qmodel(), codes)
         with open_board("sim", overlay_of_maps) as board:
             board.configure(int(golden.min()))
             board.clear()

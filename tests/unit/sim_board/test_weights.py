@@ -11,6 +11,7 @@ from board_overlays import overlay_of, vector_design
 from dwell.errors import DeviceError, VerificationError
 from dwell.firmware.links import open_board
 from dwell.hls.design import Design
+from dwell.hls.qmodel import run_codes
 from dwell.hls.rtl import RtlOptions
 from dwell.sim.bench.reload import other_network
 from dwell.sim.board.rung import climb_board
@@ -35,10 +36,10 @@ def overlay_of_it(reloadable: Design, board_python: Path, tmp_path_factory: pyte
 
 def test_banks_are_written_and_swapped(reloadable: Design, overlay_of_it: Path) -> None:
     codes = np.random.default_rng(1).integers(-16, 16, (12, 6))
-    own = reloadable.qmodel().run_codes(codes)
+    own = run_codes(reloadable.qmodel(), codes)
     found = other_network(reloadable, 1, 1)
     assert found is not None
-    other, writes = found[0].run_codes(codes), found[1]
+    other, writes = run_codes(found[0], codes), found[1]
     assert (own != other).any()
     with open_board("sim", overlay_of_it) as board:
         assert board.self_test()["ok"]
@@ -66,7 +67,7 @@ def test_a_reset_leaves_the_weights_that_are_in_use(reloadable: Design, overlay_
             board.process_frames(codes)  # the driver resets the board
         board.simulation(fault="none")
         assert board.free_bank() == 0
-        assert (board.process_frames(codes).scores == found[0].run_codes(codes)).all()
+        assert (board.process_frames(codes).scores == run_codes(found[0], codes)).all()
 
 
 def test_writes_that_cannot_be(reloadable: Design, overlay_of_it: Path) -> None:
