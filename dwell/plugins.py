@@ -6,12 +6,9 @@ import functools
 import sys
 from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dwell.errors import ConfigError, nearest
-
-if TYPE_CHECKING:
-    from dwell.project import Project
 
 STAGES = "dwell.stages"
 MODELS = "dwell.models"
@@ -110,9 +107,3 @@ def load_plugin(group: str, name: str, *, place: str = "") -> Any:
             place=place,
         )
     return plugin.value
-
-
-def quantizer_environment(project: Project) -> str:
-    """The environment of the project's framework for quantization-aware training: what reads and runs its files."""
-    frontend = load_plugin(QUANTIZERS, project.quantize.frontend, place="quantize.frontend")
-    return str(getattr(frontend, "environment", "build"))

@@ -9,10 +9,10 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-if TYPE_CHECKING:
-    from dwell.project import Project
+from dwell import plugins
+from dwell.project import Project
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
@@ -25,6 +25,12 @@ def no_files(project: Project) -> tuple[Path, ...]:
 def no_environments(project: Project) -> tuple[str, ...]:
     """The `also` of a stage that needs no environment but its own."""
     return ()
+
+
+def quantizer_environment(project: Project) -> str:
+    """The environment of the project's framework for quantization-aware training: what reads and runs its files."""
+    frontend = plugins.load_plugin(plugins.QUANTIZERS, project.quantize.frontend, place="quantize.frontend")
+    return str(getattr(frontend, "environment", "build"))
 
 
 @dataclass(frozen=True)

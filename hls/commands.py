@@ -113,7 +113,8 @@ def _hls4ml(
     model: QModel, network: QuantizedNetwork, args: Mapping[str, Any], part: str, folder: Path
 ) -> dict[str, Any]:
     """The Vitis project alone. Latency and II are known only after Vitis HLS has run: null, not a guess."""
-    from dwell.hls.hls4ml.project import ProjectOptions, project_layers
+    from dwell.hls.hls4ml.options import ProjectOptions
+    from dwell.hls.hls4ml.project import project_layers
 
     io = choose_io(model, str(args.get("io") or "auto"))
     options = ProjectOptions(name=model.name, part=part, clock_mhz=_CLOCK_MHZ, io_type=f"io_{io}")

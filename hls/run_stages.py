@@ -104,7 +104,7 @@ def run_emulate(ctx: StageContext) -> Mapping[str, Any]:
 
 def _emulated(ctx: StageContext, design: Design) -> dict[str, Any]:
     from dwell.hls.hls4ml.emulation import emulate
-    from dwell.hls.hls4ml.project import ProjectOptions
+    from dwell.hls.hls4ml.options import ProjectOptions
 
     network = network_from_artifact(ctx.inputs["quantize"])
     options = ProjectOptions(

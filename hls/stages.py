@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dwell import plugins
 from dwell.hls.backends import FINN
 from dwell.hls.finn.folds import read_folding
 from dwell.project import Project
-from dwell.stage import Stage
+from dwell.stage import Stage, quantizer_environment
 
 
 def _convert_params(project: Project) -> dict[str, Any]:
@@ -64,7 +63,7 @@ def _synthesize_params(project: Project) -> dict[str, Any]:
 
 CONVERT = Stage(
     name="convert",
-    environment=plugins.quantizer_environment,
+    environment=quantizer_environment,
     inputs=("quantize",),
     run="dwell.hls.run_stages:run_convert",
     code=(
@@ -86,7 +85,7 @@ CONVERT = Stage(
 
 EMULATE = Stage(
     name="emulate",
-    environment=plugins.quantizer_environment,
+    environment=quantizer_environment,
     inputs=("quantize", "convert"),
     run="dwell.hls.run_stages:run_emulate",
     code=(

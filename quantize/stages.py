@@ -9,7 +9,7 @@ from typing import Any
 
 from dwell import plugins
 from dwell.project import Project
-from dwell.stage import Stage, StageContext
+from dwell.stage import Stage, StageContext, quantizer_environment
 
 
 def _params(project: Project) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def _params(project: Project) -> dict[str, Any]:
 
 QUANTIZE = Stage(
     name="quantize",
-    environment=plugins.quantizer_environment,
+    environment=quantizer_environment,
     inputs=("data", "train"),
     run="dwell.quantize.stages:run_quantize",
     code=("dwell.quantize", "dwell.models", "dwell.hls.cost"),

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.errors import VerificationError
+from dwell.sim.beats import LAST, USER, Beats
 from dwell.sim.dut import Dut
 from dwell.sim.packing import unpack
-from dwell.sim.verilated import Beats, CoreRun
-from dwell.sim.verilated.run import LAST, USER
+from dwell.sim.verilated import CoreRun
 from dwell.sim.workload import Workload
 
 _WINDOW_SHOWN = 1024

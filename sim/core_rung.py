@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from dwell.sim.beats import Beats
 from dwell.sim.compare import compare, fault_text, measure, mismatch_error, require_timing
 from dwell.sim.dut import Dut
 from dwell.sim.results import RungResult
 from dwell.sim.toolchain import find_verilator
-from dwell.sim.verilated import Beats, Core, CoreRun, Pauses, RunOptions, VerilatedCore, build_core
+from dwell.sim.verilated import Core, CoreRun, Pauses, RunOptions, VerilatedCore, build_core
 from dwell.sim.workload import Codes, Frame, Workload
 
 STALL_WINDOWS = 100_000

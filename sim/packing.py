@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from dwell.sim.beats import LAST, USER, Beats
 from dwell.sim.dut import Port
-from dwell.sim.verilated import Beats
-from dwell.sim.verilated.run import LAST, USER
 
 Bytes = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.int64]

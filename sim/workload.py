@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.hls.qmodel import run_codes
+from dwell.sim.beats import Beats
 from dwell.sim.dut import Dut, Port
 from dwell.sim.packing import pack, port_flags
-from dwell.sim.verilated import Beats
 
 Codes = npt.NDArray[np.int64]
 

@@ -13,22 +13,11 @@ from . import registers as regs
 from .channel import Channel
 from .errors import BoardError, BoardTimeoutError, TransferError
 from .records import EVENT, Batch, read_batch
+from .self_test import run
 from .trigger import DwellTrigger
 from .weights import DwellWeights, Weights
 
 _NEVER = 0x7FFFFFFF
-
-
-class Frame(NamedTuple):
-    """What became of a frame: scores int32, mask bool (which decisions fired), its events (EVENT, N).
-
-    Kind "pixels": scores and mask (h, w). Kind "frames": scores in the output's shape, mask in that of its
-    positions, which is the output's without the last axis; of many frames both begin with an axis for them.
-    """
-
-    scores: np.ndarray
-    mask: np.ndarray
-    events: np.ndarray
 
 
 class Settings(NamedTuple):
@@ -165,8 +154,6 @@ class Board:
 
     def self_test(self) -> dict[str, Any]:
         """Registers, golden frames, accounting: see `self_test.run`."""
-        from .self_test import run
-
         return run(self)
 
     def close(self) -> None:

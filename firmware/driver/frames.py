@@ -9,9 +9,10 @@ import numpy as np
 from pynq import Overlay
 
 from . import registers as regs
-from .base import Board, Frame, Settings
+from .base import Board, Settings
 from .beats import fired, pack_codes, tensor_stream, unpack_codes
 from .errors import BoardError, BuildMismatchError
+from .records import Frame
 
 _MOST_BYTES = 1 << 20
 

@@ -9,9 +9,9 @@ import numpy as np
 from pynq import Overlay
 
 from . import registers as regs
-from .base import Board, Frame, Settings
+from .base import Board, Settings
 from .errors import BoardError
-from .records import split_decisions
+from .records import Frame, split_decisions
 
 _LINES, _PIXELS = 256, 256
 

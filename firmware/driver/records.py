@@ -36,3 +36,15 @@ def split_decisions(beats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # An arithmetic shift to and fro copies the score's sign into the place of the mask bit.
     signed = (beats << np.array(1, beats.dtype)).view(f"i{bits // 8}")
     return (signed >> 1).astype(np.int32), mask
+
+
+class Frame(NamedTuple):
+    """What became of a frame: scores int32, mask bool (which decisions fired), its events (EVENT, N).
+
+    Kind "pixels": scores and mask (h, w). Kind "frames": scores in the output's shape, mask in that of its
+    positions, which is the output's without the last axis; of many frames both begin with an axis for them.
+    """
+
+    scores: np.ndarray
+    mask: np.ndarray
+    events: np.ndarray

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from . import registers as regs
-from .base import Frame
-
-if TYPE_CHECKING:
-    from .base import Board
+from .records import Frame
+from .trigger import DwellTrigger
 
 _PATTERNS = (0x00000000, 0xFFFFFFFF, 0xA5A5A5A5, 0x12345678)
 _FIRING = 0.1
+
+
+class Board(Protocol):
+    """What is looked at of a board of either kind; each kind sends its own frames."""
+
+    kind: str
+    folder: Path
+    trigger: DwellTrigger
+    geometry: dict[str, int]
+
+    def counters(self) -> dict[str, int]: ...
 
 
 class _Pass(NamedTuple):

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy.typing as npt
 
 from dwell.errors import ConfigError
 from dwell.hls.frontends.hush import hushed
 from dwell.hls.frontends.keras_net import files
-from dwell.hls.frontends.keras_net.ends import check_ends
+from dwell.hls.frontends.keras_net.load import load_keras
 from dwell.hls.frontends.keras_net.values import Floats
 from dwell.hls.frontends.reading import Reading
 from dwell.hls.qmodel import FixedPoint
@@ -44,19 +43,6 @@ def read_keras(
         hint = "frontend.json names the quantizers of another network"
         raise ConfigError(f"{path.name} has no quantizer {unknown[0]!r}", hint=hint, place=str(path))
     return found
-
-
-def load_keras(path: Path) -> Any:
-    """The model in a file. Raises `ConfigError` for one of Keras 2 outside the environment `qkeras`."""
-    if not files.is_keras2(path):
-        model = files.load_keras3(path)
-    elif files.at_home():
-        model = files.load_keras2(path)
-    else:
-        hint = "`dwell convert` reads it in the environment qkeras"
-        raise ConfigError(f"{path.name}: written by Keras 2, not Keras 3", hint=hint, place=str(path))
-    check_ends(model, path.name)
-    return model
 
 
 def execute_keras(

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dwell.commands import run_command
-from dwell.hls.frontends.network import QuantizedNetwork, network_from_file
-from dwell.hls.hls4ml.project import ProjectOptions
+from dwell.hls.frontends.network import QuantizedNetwork
+from dwell.hls.hls4ml.options import ProjectOptions
 from dwell.hls.hls4ml.source import KERAS_DOORS
-from dwell.hls.qmodel import QModel, load_model, save_model
+from dwell.hls.qmodel import QModel, save_model
 from dwell.progress import SilentReporter
 
-_RUN = "dwell.hls.hls4ml.elsewhere:inside"
+_RUN = "dwell.hls.hls4ml.inside:run"
 ENVIRONMENT = "qkeras"
 
 
@@ -40,16 +39,3 @@ def run_elsewhere(
             "windows": windows,
         }
         return run_command("hls4ml", _RUN, args, SilentReporter(), environment=ENVIRONMENT)
-
-
-def inside(args: Mapping[str, Any]) -> dict[str, Any]:
-    """What runs in the environment; `args` as `run_elsewhere` gives them."""
-    from dwell.hls.hls4ml.emulation import emulate
-    from dwell.hls.hls4ml.project import layers_of, write_project
-
-    model = load_model(Path(args["qmodel"]))
-    network = network_from_file(Path(args["path"]), None)
-    options, out = ProjectOptions(**args["options"]), Path(args["out"])
-    if args["windows"]:
-        return {"rung": emulate(model, network, options, out, int(args["windows"])), "layers": []}
-    return {"rung": None, "layers": layers_of(write_project(model, network, options, out))}

@@ -16,7 +16,9 @@ from dwell.errors import ToolFailedError, ToolNotFoundError, UnsupportedLayerErr
 from dwell.hls.frontends.hush import hushed
 from dwell.hls.frontends.network import QuantizedNetwork
 from dwell.hls.gate import probe_frames, to_codes
-from dwell.hls.hls4ml.project import ProjectOptions, settle_project, write_project
+from dwell.hls.hls4ml.elsewhere import must_leave, run_elsewhere
+from dwell.hls.hls4ml.options import ProjectOptions
+from dwell.hls.hls4ml.project import settle_project, write_project
 from dwell.hls.hls4ml.source import BACKEND
 from dwell.hls.qmodel import Codes, QModel, quantize_input, run_codes
 
@@ -118,8 +120,6 @@ def emulate(
     Where hls4ml cannot carry the network exactly, ``ok`` is null with the reason, and `out` may be absent.
     Raises `VerificationError`, `ToolNotFoundError`, `ToolFailedError`.
     """
-    from dwell.hls.hls4ml.elsewhere import must_leave, run_elsewhere
-
     if must_leave(network):
         found: dict[str, Any] = run_elsewhere(model, network, options, out, windows)["rung"]
         return found

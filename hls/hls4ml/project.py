@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +18,14 @@ from dwell.errors import (
 )
 from dwell.hls.frontends.hush import hushed
 from dwell.hls.frontends.network import QuantizedNetwork
+from dwell.hls.hls4ml.elsewhere import must_leave, run_elsewhere
 from dwell.hls.hls4ml.obstacles import HINT, obstacle
+from dwell.hls.hls4ml.options import ProjectOptions
 from dwell.hls.hls4ml.source import BACKEND, read_graph
 from dwell.hls.qmodel import QModel, load_model, model_digest, save_model
 
 PROJECT_JSON = "project.json"
 FORMAT = "dwell-hls4ml-1"
-IO_TYPE = "io_stream"
-
-
-@dataclass(frozen=True)
-class ProjectOptions:
-    """What hls4ml is told about the target; `io_type` is ``io_stream`` or ``io_parallel``."""
-
-    name: str
-    part: str = "xc7z020clg400-1"
-    clock_mhz: float = 100.0
-    io_type: str = IO_TYPE
 
 
 def write_project(model: QModel, network: QuantizedNetwork, options: ProjectOptions, out: Path) -> Any:
@@ -98,8 +89,6 @@ def project_layers(
     model: QModel, network: QuantizedNetwork, options: ProjectOptions, out: Path
 ) -> list[dict[str, str]]:
     """Write the project, in another process where this one cannot load the file; its layers, as hls4ml has them."""
-    from dwell.hls.hls4ml.elsewhere import must_leave, run_elsewhere
-
     if must_leave(network):
         found: list[dict[str, str]] = run_elsewhere(model, network, options, out, 0)["layers"]
         return found

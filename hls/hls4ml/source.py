@@ -44,9 +44,9 @@ def read_graph(model: QModel, network: QuantizedNetwork, choices: dict[str, Any]
 def _from_keras(model: QModel, network: QuantizedNetwork, choices: dict[str, Any]) -> Any:
     import hls4ml
 
-    from dwell.hls.frontends.keras_file import load_keras
     from dwell.hls.frontends.keras_net.files import is_keras2
     from dwell.hls.frontends.keras_net.graph import graph_of
+    from dwell.hls.frontends.keras_net.load import load_keras
     from dwell.hls.frontends.keras_net.softmax import WithoutActivation, last_softmax
 
     loaded, old = load_keras(network.path), is_keras2(network.path)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dwell.sim.beats import LAST, Beats
 from dwell.sim.bench.run import Phase
 from dwell.sim.compare import Comparison, compare
 from dwell.sim.dut import Dut
 from dwell.sim.packing import joined
 from dwell.sim.vectors import ordinary_frames
-from dwell.sim.verilated import Beats, CoreRun
-from dwell.sim.verilated.run import LAST
+from dwell.sim.verilated import CoreRun
 from dwell.sim.workload import Frame, Workload
 
 PAUSED_CLOCKS = 6_000

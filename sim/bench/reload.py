@@ -11,10 +11,11 @@ from dwell.errors import ConfigError
 from dwell.hls.design import Design
 from dwell.hls.qmodel import Conv2D, Dense, Input, Node, QModel
 from dwell.hls.qmodel.build import Builder
+from dwell.sim.beats import Beats
 from dwell.sim.bench.run import Phase, Swap
 from dwell.sim.compare import Comparison, compare
 from dwell.sim.dut import Dut
-from dwell.sim.verilated import Beats, CoreRun
+from dwell.sim.verilated import CoreRun
 from dwell.sim.workload import Frame, Workload
 
 NAME = "reload_under_load"

@@ -18,10 +18,11 @@ import numpy as np
 
 from dwell.artifact import file_digest, json_digest
 from dwell.errors import ToolFailedError, ToolNotFoundError
+from dwell.sim.beats import Beats
 from dwell.sim.dut import Dut
 from dwell.sim.process import log_tail, run_child
 from dwell.sim.toolchain import find_compiler, find_icarus, find_verilator
-from dwell.sim.verilated import Beats, CoreRun
+from dwell.sim.verilated import CoreRun
 from dwell.sim.verilated.cache import cache_root, cached, keep_log
 from dwell.sim.verilated.run import CHECK
 

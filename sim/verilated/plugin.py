@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.hls.qmodel import FixedPoint
+from dwell.sim.beats import USER, Beats
 from dwell.sim.dut import Port
 from dwell.sim.packing import pack, unpack
 from dwell.sim.verilated.build import build_core
-from dwell.sim.verilated.run import USER, Beats, CoreRun, RunOptions, run_core
+from dwell.sim.verilated.run import CoreRun, RunOptions, run_core
 
 Bytes = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.int64]

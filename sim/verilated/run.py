@@ -12,14 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.errors import ToolFailedError
+from dwell.sim.beats import Beats
 from dwell.sim.process import log_tail, run_child
 from dwell.sim.verilated.cache import keep_log, scratch
 
-Bytes = npt.NDArray[np.uint8]
 Clocks = npt.NDArray[np.uint32]
-
-USER, LAST = 1, 2
-"""Bits of a beat's flags: TUSER (first of its frame) and TLAST (last of its line)."""
 
 WATCHDOG_CLOCKS = 20_000
 """Clocks without a handshake on either side that count as a deadlock; stalls are far shorter."""
@@ -47,17 +44,6 @@ _FAULTS = {
     7: "the run did not end within {max_clocks} clocks",
     8: "the design called $finish or $stop",
 }
-
-
-@dataclass(frozen=True)
-class Beats:
-    """Beats of a stream: `data` uint8 (N, bytes a beat), little-endian, and `flags` uint8 (N,)."""
-
-    data: Bytes
-    flags: Bytes
-
-    def __len__(self) -> int:
-        return len(self.flags)
 
 
 @dataclass(frozen=True)

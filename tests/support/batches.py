@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from dwell.errors import ToolFailedError
+from dwell.sim.beats import Beats
 from dwell.sim.dut import Dut
-from dwell.sim.verilated import Beats, CoreRun, RunOptions, VerilatedCore, build_core
+from dwell.sim.verilated import CoreRun, RunOptions, VerilatedCore, build_core
 
 #: Compiled so, twenty small networks are there in seconds; they run at some 100,000 clocks a second.
 LEVEL = "-O0"

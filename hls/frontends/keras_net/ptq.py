@@ -21,6 +21,7 @@ import numpy.typing as npt
 from dwell.errors import ConfigError, UnsupportedLayerError
 from dwell.hls.frontends.keras_net.execute import execute_model
 from dwell.hls.frontends.keras_net.graph import Call, Graph, graph_of
+from dwell.hls.frontends.keras_net.load import load_keras
 from dwell.hls.frontends.keras_net.ptq_lstm import check_lstm, lstm_types, quantized_lstm
 from dwell.hls.frontends.keras_net.values import Floats
 from dwell.hls.qmodel import FixedPoint
@@ -68,8 +69,6 @@ def quantize_file(
     Raises `UnsupportedLayerError` for a layer that this rule does not cover, `ConfigError` for frames of another
     shape, or widths outside 2 to 16.
     """
-    from dwell.hls.frontends.keras_file import load_keras
-
     if not 2 <= bits <= 16:
         raise ConfigError(f"--ptq {bits}: 2 to 16 bits can be had", hint="use 8", place="--ptq")
     model = load_keras(path)

@@ -25,14 +25,12 @@ def test_a_plug_in_that_hls4ml_only_warns_of_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The module imports here, in this process; in hls4ml's it does not.
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys\nsys.modules['dwell.hls.frontends.hls4ml_backend'] = None\n"
-    )
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['dwell.hls.hls4ml.backend'] = None\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     found = entry()
     assert not found["ok"]
     assert "hls4ml has not registered it" in str(found["reason"])
-    assert "hls4ml_backend" in str(found["reason"])
+    assert "hls4ml.backend" in str(found["reason"])
 
 
 def test_an_hls4ml_that_cannot_be_asked_is_reported(tmp_path: Path) -> None:

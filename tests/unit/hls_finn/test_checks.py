@@ -18,11 +18,12 @@ from dwell.hls.finn.convert import FinnOptions, convert
 from dwell.hls.finn.flatten import flatten
 from dwell.hls.frontends.network import network_from_file
 from dwell.hls.rtl.write import library_files
+from dwell.sim.beats import Beats
 from dwell.sim.bench.plan import bench_frames
 from dwell.sim.bench_rung import climb_bench
 from dwell.sim.core_rung import climb_core
 from dwell.sim.dut import load_dut
-from dwell.sim.verilated import Beats, RunOptions, build_core, run_core
+from dwell.sim.verilated import RunOptions, build_core, run_core
 
 OVERFLOW = r"MVAU_rtl_0: Overflowing output queue\. \(mvu_vvu_axi\.sv:\d+\)"
 

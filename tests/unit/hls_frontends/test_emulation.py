@@ -22,7 +22,8 @@ from dwell.errors import (
 from dwell.hls.frontends.network import QuantizedNetwork, network_from_file
 from dwell.hls.hls4ml.emulation import compare_emulation, compile_project, emulate
 from dwell.hls.hls4ml.obstacles import obstacle
-from dwell.hls.hls4ml.project import ProjectOptions, write_project
+from dwell.hls.hls4ml.options import ProjectOptions
+from dwell.hls.hls4ml.project import write_project
 from dwell.hls.qmodel import Conv2D, FixedPoint, Overflow, Pooling, QModel, Rounding
 from dwell.hls.qmodel.build import Builder
 

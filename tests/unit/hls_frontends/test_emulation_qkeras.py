@@ -12,7 +12,8 @@ from dwell.commands import ready_environment
 from dwell.errors import UnsupportedLayerError
 from dwell.hls.frontends.network import network_from_file
 from dwell.hls.hls4ml.emulation import emulate
-from dwell.hls.hls4ml.project import ProjectOptions, project_layers
+from dwell.hls.hls4ml.options import ProjectOptions
+from dwell.hls.hls4ml.project import project_layers
 from dwell.progress import SilentReporter
 
 SCRIPT = Path(__file__).parent / "inside" / "qkeras_emulated.py"

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from dwell.errors import ConfigError, UnsupportedLayerError
-from dwell.hls.frontends.keras_file import load_keras, read_keras
+from dwell.hls.frontends.keras_file import read_keras
+from dwell.hls.frontends.keras_net.load import load_keras
 from dwell.hls.frontends.network import network_from_file
 from dwell.hls.gate import climb
 from dwell.hls.qmodel import (

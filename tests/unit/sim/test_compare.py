@@ -10,12 +10,13 @@ import pytest
 
 from dwell.errors import ToolFailedError, VerificationError
 from dwell.hls.qmodel import FixedPoint, run_codes
+from dwell.sim.beats import Beats
 from dwell.sim.bench.plan import Plan, bench_frames, make_plans
 from dwell.sim.bench.run import Outcome
 from dwell.sim.bench_rung import _check
 from dwell.sim.compare import compare, measure, mismatch_error, require_timing
 from dwell.sim.dut import Dut, Port
-from dwell.sim.verilated import Beats, CoreRun
+from dwell.sim.verilated import CoreRun
 from dwell.sim.workload import Frame, Workload
 
 pytestmark = pytest.mark.fast
