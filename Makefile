@@ -19,7 +19,7 @@ help:
 	  'make test-all   every test' \
 	  'make support-matrix  which layer goes exactly through which style, found anew' \
 	  'make finn-comparison one network through finn, rtl and hls4ml bounds: the page, measured anew' \
-	  'make lint       ruff, and mypy on the built wheel' \
+	  'make lint       ruff, import-linter and mypy on the tree as it is' \
 	  'make bench      the figures, measured' \
 	  'make clean      remove what builds and tests leave; environments stay'
 
@@ -68,15 +68,11 @@ support-matrix: install
 finn-comparison: install
 	$(BUILD_PY) bench/finn_comparison.py
 
-# Mypy cannot follow the mapping of folders to packages: it reads the wheel, unpacked.
 lint: install
 	$(BUILD_PY) -m ruff check .
 	$(BUILD_PY) -m ruff format --check .
-	rm -rf build/lint build/lib
-	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir build/lint .
-	$(BUILD_PY) -m zipfile -e build/lint/dwell-*.whl build/lint/tree
-	rm -rf build/lint/tree/dwell/{models,quantize,firmware,sim,host}
-	cd build/lint/tree && $(abspath $(BUILD_PY)) -m mypy --config-file ../../../pyproject.toml --cache-dir ../../../.mypy_cache dwell
+	$(ENVS)/build/bin/lint-imports
+	$(BUILD_PY) -m mypy -p dwell
 
 bench: demo
 	$(BUILD_PY) bench/recall.py --project $(DEMO)

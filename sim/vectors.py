@@ -9,8 +9,7 @@ from itertools import cycle
 import numpy as np
 import numpy.typing as npt
 
-from dwell.hls.qmodel import value_range
-from dwell.hls.qmodel.nodes import Conv2D, Dense
+from dwell.hls.qmodel import Conv2D, Dense, value_range
 from dwell.sim.dut import Dut, Shape
 from dwell.sim.workload import Frame
 

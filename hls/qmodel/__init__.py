@@ -1,5 +1,6 @@
 """The integer graph: types, nodes, interpreter, and its files."""
 
+from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.geometry import centre_of, is_fully_convolutional, stride_of, window_of
 from dwell.hls.qmodel.graph import Node, QModel, Recurrent
 from dwell.hls.qmodel.interpret import quantize_input, run_codes, run_model, trace_codes, trace_model
@@ -35,6 +36,7 @@ __all__ = [
     "MAX_WIDTH",
     "Add",
     "Affine",
+    "Builder",
     "Cast",
     "Clip",
     "Codes",

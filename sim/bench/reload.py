@@ -9,8 +9,7 @@ import numpy as np
 
 from dwell.errors import ConfigError
 from dwell.hls.design import Design
-from dwell.hls.qmodel import Conv2D, Dense, Input, Node, QModel
-from dwell.hls.qmodel.build import Builder
+from dwell.hls.qmodel import Builder, Conv2D, Dense, Input, Node, QModel
 from dwell.sim.beats import Beats
 from dwell.sim.bench.run import Phase, Swap
 from dwell.sim.compare import Comparison, compare
