@@ -11,7 +11,7 @@ import numpy as np
 from dwell.errors import ConfigError, ResourceError, UnsupportedLayerError
 from dwell.hls.qmodel import Affine, Cast, Conv2D, Dense, LeakyRelu, Node, QModel, Relu
 from dwell.hls.qmodel import nodes as graph_nodes
-from dwell.hls.rtl.adders import MOST_SUM_BITS, MOST_WEIGHT_BITS
+from dwell.hls.rtl.circuit.adders import MOST_SUM_BITS, MOST_WEIGHT_BITS
 from dwell.hls.rtl.options import RtlOptions
 
 #: Nodes that a chain of streamed layers (`chain.py`) is made of.
