@@ -136,8 +136,8 @@ def measure(project: Project, point: str, epochs: int) -> dict[str, Any]:
 
 def calibrate(project: Project) -> None:
     """Kernels of the float network's layers at several widths: what Yosys counts, and what the model says."""
-    from dwell.hls.rtl.kernel import print_kernel
-    from dwell.hls.rtl.write import library_files
+    from dwell.hls.rtl.design.write import library_files
+    from dwell.hls.rtl.kernel.kernel import print_kernel
 
     layers, weights = read_float_network(artifact(project, "train"))
     rows: list[tuple[float, float, float, float]] = []

@@ -26,14 +26,14 @@ from dwell.hls.frontends.network import QuantizedNetwork
 from dwell.hls.gate import compare_frames
 from dwell.hls.qmodel import Cast, Dense, FixedPoint, QModel, quantize_input
 from dwell.hls.rtl import RtlOptions
-from dwell.hls.rtl.kernel import Kernel
+from dwell.hls.rtl.circuit.passes import NO_PASSES, Passes
+from dwell.hls.rtl.circuit.schedule import Schedule
+from dwell.hls.rtl.design.write import write_netlist
+from dwell.hls.rtl.kernel.kernel import Kernel
 from dwell.hls.rtl.netlist import header
-from dwell.hls.rtl.passes import NO_PASSES, Passes
-from dwell.hls.rtl.schedule import Schedule
 from dwell.hls.rtl.unrolled.build import build_unrolled
 from dwell.hls.rtl.unrolled.lower import lower_network
 from dwell.hls.rtl.unrolled.top import SampleTop, print_sample_top
-from dwell.hls.rtl.write import write_netlist
 from dwell.hls.synthesis import Synthesis, load_board, synthesize_sources
 from dwell.sim.core_rung import climb_core
 from dwell.sim.dut import load_dut

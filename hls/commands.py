@@ -21,7 +21,7 @@ from dwell.hls.frontends.keras_net.calibrate import post_training
 from dwell.hls.frontends.network import QuantizedNetwork, network_from_artifact, network_from_file
 from dwell.hls.qmodel import QModel
 from dwell.hls.rtl import write_design
-from dwell.hls.rtl.names import identifier
+from dwell.hls.rtl.verilog.names import identifier
 from dwell.hls.synthesis import BoardLike, load_board
 
 _CLOCK_MHZ = 100.0

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from dwell.hls.rtl.kernel import Kernel
+    from dwell.hls.rtl.kernel.kernel import Kernel
 
 LUT_PER_ADDER_BIT = 0.947
 LUT_PER_OUTPUT_BIT = 0.78
@@ -69,7 +69,7 @@ def convolution_kernel(
     """The kernel itself; arguments as in `convolution_cost`."""
     from dwell.hls.qmodel import FixedPoint, Overflow, Rounding
     from dwell.hls.qmodel.build import Builder
-    from dwell.hls.rtl.kernels import make_kernel, pixel_ranges
+    from dwell.hls.rtl.kernel.make import make_kernel, pixel_ranges
 
     frac = max(int(f) for f in fracs)
     up = frac - np.asarray(fracs, dtype=np.int64)
@@ -91,8 +91,8 @@ def convolution_kernel(
 
 def kernel_bits(kernel: Kernel) -> tuple[int, int]:
     """Bits of a kernel's adders, and of its outputs."""
-    from dwell.hls.rtl.circuit import Negate, ShiftAdd
-    from dwell.hls.rtl.gates import ShiftAdd3
+    from dwell.hls.rtl.circuit.builder import Negate, ShiftAdd
+    from dwell.hls.rtl.circuit.gates import ShiftAdd3
 
     circuit = kernel.circuit
     adders = sum(

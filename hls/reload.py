@@ -23,13 +23,13 @@ from dwell.hls.design import Design
 from dwell.hls.finn.golden import like
 from dwell.hls.finn.weights import Matrix
 from dwell.hls.qmodel import Conv2D, Dense, Node, QModel, Table, value_range
+from dwell.hls.rtl.design.stream import stream_layers
 from dwell.hls.rtl.folded.chain import chain_layers
 from dwell.hls.rtl.folded.layer import FoldedLayer
 from dwell.hls.rtl.folded.memory import BUS_BITS, Memory
 from dwell.hls.rtl.folded.plan import LayerIsland, carries, make_plan
 from dwell.hls.rtl.folded.reload_map import MAP_FORMAT, all_memories
 from dwell.hls.rtl.options import RtlOptions
-from dwell.hls.rtl.stream.build import stream_layers
 
 #: Arrays that may differ, by node, where the node's layer is folded.
 _WRITABLE: dict[type, tuple[str, ...]] = {

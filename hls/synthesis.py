@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from dwell.errors import ConfigError, InternalError, ResourceError, ToolFailedError
 from dwell.guard import guarded
 from dwell.hls.design import Design
-from dwell.hls.rtl.device_cells import device_sources
+from dwell.hls.rtl.design.device_cells import device_sources
 from dwell.logs import new_log
 from dwell.plugins import load_plugin
 from dwell.processes import kill_tree

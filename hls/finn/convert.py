@@ -29,12 +29,12 @@ from dwell.hls.finn.top import Core, Outside, print_core, print_outside
 from dwell.hls.finn.vivado_core import OWN, VIVADO, by_vivado, print_wrapped, vivado
 from dwell.hls.finn.weights import Matrix, for_any_weights, match
 from dwell.hls.qmodel import Codes, FixedPoint, QModel
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
+from dwell.hls.rtl.design.write import library_files, write_netlist
 from dwell.hls.rtl.folded.reload_map import memories_entry
-from dwell.hls.rtl.names import identifier
 from dwell.hls.rtl.netlist import Netlist, Port, header
 from dwell.hls.rtl.options import RtlOptions
-from dwell.hls.rtl.write import library_files, write_netlist
+from dwell.hls.rtl.verilog.names import identifier
 from dwell.progress import Reporter, reporter
 
 ENVIRONMENT = "finn"

@@ -11,8 +11,8 @@ from dwell.errors import VerificationError
 from dwell.hls.finn import sizing
 from dwell.hls.finn.sizing import Frame
 from dwell.hls.qmodel import QModel, run_codes, value_range
+from dwell.hls.rtl.design.write import all_modules
 from dwell.hls.rtl.netlist import Netlist
-from dwell.hls.rtl.write import all_modules
 
 #: Frames at full speed on which latency and interval are measured.
 MEASURED_FRAMES = 24

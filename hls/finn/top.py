@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dwell.hls.qmodel import FixedPoint
-from dwell.hls.rtl.axis import padding, ports, results
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
+from dwell.hls.rtl.verilog.axis import padding, ports, results
 
 CLOCK, RESET = "ap_clk", "ap_rst_n"
 #: How the name of a module ends that holds a layer's weights.

@@ -7,13 +7,13 @@ from typing import Any
 
 from dwell.hls.qmodel import Conv2D, QModel, Tensor
 from dwell.hls.rtl.check import check_stages
-from dwell.hls.rtl.circuit import Range
-from dwell.hls.rtl.kernel import print_kernel
+from dwell.hls.rtl.circuit.builder import Range
+from dwell.hls.rtl.kernel.kernel import print_kernel
 from dwell.hls.rtl.lowering import Stage, lower
-from dwell.hls.rtl.names import identifier, unique
 from dwell.hls.rtl.netlist import Netlist, Port, header, type_entry
 from dwell.hls.rtl.options import RtlOptions
 from dwell.hls.rtl.tops import Shell, print_top
+from dwell.hls.rtl.verilog.names import identifier, unique
 
 
 def build_chain(model: QModel, options: RtlOptions) -> Netlist:

@@ -11,7 +11,7 @@ from dwell.errors import InternalError
 from dwell.hls.qmodel import Cast, Codes, Conv2D, QModel, Relu, trace_codes, value_range, window_of
 from dwell.hls.qmodel.arithmetic import cast_codes
 from dwell.hls.qmodel.ranges import accumulator_frac
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 from dwell.hls.rtl.lowering import Stage, Window
 
 #: Results compared for each stage, about.

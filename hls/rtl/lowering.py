@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dwell.hls.qmodel import Conv2D, Node, QModel
-from dwell.hls.rtl.circuit import Range
-from dwell.hls.rtl.kernel import Kernel
-from dwell.hls.rtl.kernels import make_kernel, pixel_ranges
+from dwell.hls.rtl.circuit.builder import Range
+from dwell.hls.rtl.kernel.kernel import Kernel
+from dwell.hls.rtl.kernel.make import make_kernel, pixel_ranges
 from dwell.hls.rtl.options import RtlOptions
 from dwell.hls.rtl.support import check_chain, layer_groups
 

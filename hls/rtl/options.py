@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from dwell.errors import ConfigError
-from dwell.hls.rtl.passes import Passes
+from dwell.hls.rtl.circuit.passes import Passes
 
 Style = Literal["stream", "unrolled", "folded"]
 STYLES: tuple[str, ...] = get_args(Style)

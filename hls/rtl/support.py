@@ -21,7 +21,7 @@ from dwell.hls.qmodel import (
     intervals_of,
     window_of,
 )
-from dwell.hls.rtl.adders import MOST_SUM_BITS, MOST_WEIGHT_BITS
+from dwell.hls.rtl.circuit.adders import MOST_SUM_BITS, MOST_WEIGHT_BITS
 from dwell.hls.rtl.options import RtlOptions
 
 #: Nodes that a chain of streamed layers (`chain.py`) is made of.

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dwell.hls.qmodel import FixedPoint
-from dwell.hls.rtl.axis import padding, ports, results
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 from dwell.hls.rtl.lowering import Stage
+from dwell.hls.rtl.verilog.axis import padding, ports, results
 
 _INDENT = "    "
 

@@ -14,7 +14,7 @@ from rtl_icarus import simulate
 from dwell.hls.qmodel import FixedPoint, Overflow, Rounding
 from dwell.hls.qmodel.arithmetic import cast_codes
 from dwell.hls.rtl import library_files
-from dwell.hls.rtl.device_cells import device_sources
+from dwell.hls.rtl.design.device_cells import device_sources
 
 pytestmark = pytest.mark.rtl
 

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from dwell.hls.qmodel import Conv2D, Node, QModel, Tensor
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 from dwell.hls.rtl.folded.chain_text import ChainShell, ChainStage, print_chain
 from dwell.hls.rtl.folded.dense import layer_entry
 from dwell.hls.rtl.folded.folding import Folding, require_foldings
 from dwell.hls.rtl.folded.layer import FoldedLayer, print_layer
 from dwell.hls.rtl.folded.reload_map import plan_loads, weights_entry
 from dwell.hls.rtl.folded.window_kernel import check_window, window_layer, window_matrix
-from dwell.hls.rtl.kernels import check_kernel, make_kernel, print_kernel
+from dwell.hls.rtl.kernel.make import check_kernel, make_kernel, print_kernel
 from dwell.hls.rtl.lowering import Window
-from dwell.hls.rtl.names import identifier, unique
 from dwell.hls.rtl.netlist import Netlist, Port, header, type_entry
 from dwell.hls.rtl.options import RtlOptions
 from dwell.hls.rtl.support import check_chain, layer_groups
+from dwell.hls.rtl.verilog.names import identifier, unique
 
 
 @dataclass(frozen=True)

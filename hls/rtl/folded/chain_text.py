@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 from dwell.hls.rtl.folded.layer import LOAD_PORTS, FoldedLayer, Loads
 from dwell.hls.rtl.folded.text import INDENT, delay, instance, module_text, wires
 from dwell.hls.rtl.folded.top import axis_ports, back, link_bits, weight_port
-from dwell.hls.rtl.kernel import Kernel
+from dwell.hls.rtl.kernel.kernel import Kernel
 from dwell.hls.rtl.lowering import Window
 from dwell.hls.rtl.netlist import Port
 

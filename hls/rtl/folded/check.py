@@ -11,7 +11,7 @@ from dwell.errors import InternalError
 from dwell.hls.qmodel import Codes, Conv2D, Dense, Node, Tensor
 from dwell.hls.qmodel.kernels import evaluate
 from dwell.hls.qmodel.ranges import Interval
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 from dwell.hls.rtl.folded.lanes import Lanes
 from dwell.hls.rtl.folded.matrix import MatrixUnit
 from dwell.hls.rtl.folded.memory import Memory

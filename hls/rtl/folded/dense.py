@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from dwell.hls.qmodel import Dense, QModel
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 from dwell.hls.rtl.folded.beats import output_elements
 from dwell.hls.rtl.folded.check import check_layer
 from dwell.hls.rtl.folded.layer import FoldedLayer, print_layer
@@ -14,10 +14,10 @@ from dwell.hls.rtl.folded.plan import IslandPlan, KernelIsland, LayerIsland, Pla
 from dwell.hls.rtl.folded.reload_map import plan_loads, weights_entry
 from dwell.hls.rtl.folded.timing import Flow, Guard, Island, Pipe, Stream, Unit, Widen, measure
 from dwell.hls.rtl.folded.top import print_top
-from dwell.hls.rtl.kernel import print_kernel
-from dwell.hls.rtl.names import identifier
+from dwell.hls.rtl.kernel.kernel import print_kernel
 from dwell.hls.rtl.netlist import Netlist, Port, header, type_entry
 from dwell.hls.rtl.options import RtlOptions
+from dwell.hls.rtl.verilog.names import identifier
 
 
 def build_folded(model: QModel, options: RtlOptions) -> Netlist:

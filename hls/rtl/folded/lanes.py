@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dwell.hls.qmodel import Affine, Cast, Clip, LeakyRelu, Node, Relu, Table, Tensor
-from dwell.hls.rtl.casts import Requantize, plan_cast
-from dwell.hls.rtl.circuit import CircuitBuilder, Range
-from dwell.hls.rtl.elementwise import apply_nodes
+from dwell.hls.rtl.circuit.builder import CircuitBuilder, Range
+from dwell.hls.rtl.circuit.casts import Requantize, plan_cast
+from dwell.hls.rtl.circuit.elementwise import apply_nodes
+from dwell.hls.rtl.circuit.schedule import pipeline
 from dwell.hls.rtl.folded.matrix import MatrixUnit, common_range
 from dwell.hls.rtl.folded.steps import StepUnit, plan_steps
-from dwell.hls.rtl.kernel import Kernel
-from dwell.hls.rtl.schedule import pipeline
+from dwell.hls.rtl.kernel.kernel import Kernel
 
 Tensors = Mapping[str, Tensor]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 from dwell.hls.rtl.folded.lanes import Lanes, result_range
 from dwell.hls.rtl.folded.matrix import MatrixUnit
 from dwell.hls.rtl.folded.memory import BUS_BITS, Memory, module_name, print_memory
@@ -21,7 +21,7 @@ from dwell.hls.rtl.folded.text import (
     vector,
     wires,
 )
-from dwell.hls.rtl.kernel import print_kernel
+from dwell.hls.rtl.kernel.kernel import print_kernel
 
 #: The bus from the weight port to the memories.
 LOAD_PORTS = {name: name for name in ("load", "load_bank", "load_address", "load_data")}

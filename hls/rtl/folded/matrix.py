@@ -10,7 +10,7 @@ import numpy as np
 
 from dwell.errors import InternalError
 from dwell.hls.qmodel import Codes, Conv2D, Dense, FixedPoint
-from dwell.hls.rtl.circuit import MAX_BITS, Range
+from dwell.hls.rtl.circuit.builder import MAX_BITS, Range
 from dwell.hls.rtl.folded.folding import Folding
 from dwell.hls.rtl.folded.memory import Memory, packed
 from dwell.hls.rtl.options import Multiplier

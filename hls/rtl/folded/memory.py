@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dwell.hls.rtl.names import identifier
+from dwell.hls.rtl.verilog.names import identifier
 
 #: Bits of a word on AXI4-Lite.
 BUS_BITS = 32

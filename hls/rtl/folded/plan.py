@@ -9,15 +9,15 @@ from dwell.errors import ConfigError, UnsupportedLayerError
 from dwell.hls.qmodel import Dense, Flatten, Input, Node, QModel, Reshape
 from dwell.hls.qmodel.graph import ELEMENTWISE_NODES
 from dwell.hls.qmodel.recurrence import multiplying
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 from dwell.hls.rtl.folded.beats import input_elements
 from dwell.hls.rtl.folded.folding import Folding, Matrix, require_foldings, reuse_for_multipliers
 from dwell.hls.rtl.folded.lanes import plan_lanes, uniform
 from dwell.hls.rtl.folded.layer import FoldedLayer, fifo_log2
 from dwell.hls.rtl.folded.matrix import flat_matrix, plan_matrix
-from dwell.hls.rtl.kernels import Kernel, check_kernel, make_kernel
-from dwell.hls.rtl.names import identifier, unique
+from dwell.hls.rtl.kernel.make import Kernel, check_kernel, make_kernel
 from dwell.hls.rtl.options import RtlOptions
+from dwell.hls.rtl.verilog.names import identifier, unique
 
 #: What style `folded` carries.
 SUPPORTED = (

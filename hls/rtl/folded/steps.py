@@ -15,7 +15,7 @@ import numpy as np
 from dwell.hls.qmodel import Codes, Node, Table, Tensor
 from dwell.hls.qmodel.kernels import evaluate
 from dwell.hls.qmodel.ranges import Interval, of_channel
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 from dwell.hls.rtl.folded.matrix import MatrixUnit
 from dwell.hls.rtl.folded.memory import Memory
 

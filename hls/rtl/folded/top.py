@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dwell.hls.qmodel import FixedPoint, QModel
-from dwell.hls.rtl.axis import declarations, extended
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 from dwell.hls.rtl.folded.layer import LOAD_PORTS, FoldedLayer, Loads
 from dwell.hls.rtl.folded.memory import BUS_BITS
 from dwell.hls.rtl.folded.plan import KernelIsland, Plan
 from dwell.hls.rtl.folded.text import INDENT, delay, instance, module_text, vector, wires
 from dwell.hls.rtl.netlist import Port
+from dwell.hls.rtl.verilog.axis import declarations, extended
 
 _LITE = (
     ("awaddr", 0, "input"), ("awprot", 3, "input"), ("awvalid", 1, "input"), ("awready", 1, "output"),

@@ -19,7 +19,7 @@ from dataclasses import replace
 
 from dwell.errors import InternalError
 from dwell.hls.qmodel import Conv2D, Dense, Node, Tensor
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 from dwell.hls.rtl.folded.check import check_layer
 from dwell.hls.rtl.folded.folding import Folding, Matrix
 from dwell.hls.rtl.folded.lanes import plan_lanes

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dwell.hls.qmodel import Node, Recurrent
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 from dwell.hls.rtl.folded.layer import FoldedLayer
-from dwell.hls.rtl.kernel import Kernel
+from dwell.hls.rtl.kernel.kernel import Kernel
 from dwell.hls.rtl.stream.layout import Geometry, Layout
 
 

@@ -10,11 +10,11 @@ from dwell.errors import ConfigError, InternalError
 from dwell.hls.qmodel import Conv2D, Dense, QModel, Recurrent
 from dwell.hls.qmodel.ranges import Interval, steps_interval
 from dwell.hls.qmodel.recurrence import INSIDE, named_body
-from dwell.hls.rtl.circuit import Range
-from dwell.hls.rtl.names import identifier
+from dwell.hls.rtl.circuit.builder import Range
 from dwell.hls.rtl.options import RtlOptions
 from dwell.hls.rtl.stream.blocks import Plan
 from dwell.hls.rtl.stream.clocks import Running
+from dwell.hls.rtl.verilog.names import identifier
 
 #: Steps that are followed, and clocks after which one that has not come out is given up.
 _STEPS, _MOST_CLOCKS = 6, 1_000_000

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dwell.hls.qmodel import Conv2D, Dense, Node, QModel
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 from dwell.hls.rtl.folded.check import check_layer
 from dwell.hls.rtl.folded.folding import Folding, Matrix, best_folding, require_foldings
 from dwell.hls.rtl.folded.layer import FoldedLayer

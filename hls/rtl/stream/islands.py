@@ -8,14 +8,14 @@ import numpy as np
 
 from dwell.errors import ResourceError, UnsupportedLayerError
 from dwell.hls.qmodel import Conv2D, Dense, Node, Pool2D, Pooling, QModel, Tensor
-from dwell.hls.rtl.circuit import CircuitBuilder, Range
-from dwell.hls.rtl.kernel import Kernel
-from dwell.hls.rtl.kernels import make_kernel
-from dwell.hls.rtl.ranking import maximum
-from dwell.hls.rtl.schedule import pipeline
+from dwell.hls.rtl.circuit.builder import CircuitBuilder, Range
+from dwell.hls.rtl.circuit.ranking import maximum
+from dwell.hls.rtl.circuit.schedule import pipeline
+from dwell.hls.rtl.circuit.sums import total
+from dwell.hls.rtl.kernel.kernel import Kernel
+from dwell.hls.rtl.kernel.make import make_kernel
 from dwell.hls.rtl.stream.blocks import Reduce, Window
 from dwell.hls.rtl.stream.layout import Geometry, Layout
-from dwell.hls.rtl.sums import total
 from dwell.hls.rtl.support import check_exact
 
 #: When a window is there in a kernel's first clock, in adder levels: it is masked at the edges of the frame.

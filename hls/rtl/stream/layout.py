@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import gcd
 
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dwell.errors import ResourceError
 from dwell.hls.qmodel import Node
-from dwell.hls.rtl.kernel import Kernel
+from dwell.hls.rtl.kernel.kernel import Kernel
 from dwell.hls.rtl.stream.blocks import Block, Front, Island, Narrow, Regroup, Widen, Wires
 from dwell.hls.rtl.stream.layout import Layout
 from dwell.hls.rtl.stream.order import hull

@@ -30,9 +30,8 @@ from dwell.hls.qmodel import (
     Upsample,
 )
 from dwell.hls.qmodel.graph import ELEMENTWISE_NODES
-from dwell.hls.rtl.circuit import Range
-from dwell.hls.rtl.kernels import make_kernel, pixel_ranges
-from dwell.hls.rtl.names import identifier, unique
+from dwell.hls.rtl.circuit.builder import Range
+from dwell.hls.rtl.kernel.make import make_kernel, pixel_ranges
 from dwell.hls.rtl.options import LANES, RtlOptions
 from dwell.hls.rtl.stream.blocks import (
     Entry,
@@ -61,6 +60,7 @@ from dwell.hls.rtl.stream.islands import (
 from dwell.hls.rtl.stream.layout import Layout
 from dwell.hls.rtl.stream.links import Links
 from dwell.hls.rtl.stream.order import Moving, element_source, per_pixel
+from dwell.hls.rtl.verilog.names import identifier, unique
 
 #: What a stream of frames of a fixed size carries.
 CARRIED = (

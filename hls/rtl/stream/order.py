@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.hls.qmodel import Flatten, Reshape, Slice, Transpose
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 
 Moving = Flatten | Reshape | Slice | Transpose
 

@@ -11,16 +11,16 @@ from dwell.errors import ConfigError, UnsupportedLayerError
 from dwell.hls.qmodel import Affine, Conv2D, Dense, Node, Overflow, QModel, Recurrent, checked
 from dwell.hls.qmodel.recurrence import unroll_steps
 from dwell.hls.qmodel.simplify import simplify
-from dwell.hls.rtl.circuit import Constant, Less, Negate, ShiftAdd, ShiftAdd3, Tap
-from dwell.hls.rtl.kernel import Kernel, print_kernel
-from dwell.hls.rtl.names import identifier
+from dwell.hls.rtl.circuit.builder import Constant, Less, Negate, ShiftAdd, ShiftAdd3, Tap
+from dwell.hls.rtl.circuit.schedule import Schedule, pipeline
+from dwell.hls.rtl.kernel.kernel import Kernel, print_kernel
 from dwell.hls.rtl.netlist import Netlist, Port, header, type_entry
 from dwell.hls.rtl.options import RtlOptions
-from dwell.hls.rtl.schedule import Schedule, pipeline
 from dwell.hls.rtl.support import UNROLLED, check_unrolled
 from dwell.hls.rtl.unrolled.check import check_network
 from dwell.hls.rtl.unrolled.lower import Lowered, lower_network
 from dwell.hls.rtl.unrolled.top import SampleTop, print_sample_top
+from dwell.hls.rtl.verilog.names import identifier
 
 #: Steps of a recurrence beyond which its unrolled form is refused.
 MAX_STEPS = 64

@@ -6,8 +6,8 @@ import numpy as np
 
 from dwell.errors import InternalError
 from dwell.hls.qmodel import Codes, QModel, run_codes, trace_codes
+from dwell.hls.rtl.circuit.values import Value
 from dwell.hls.rtl.unrolled.lower import Lowered, Values
-from dwell.hls.rtl.values import Value
 
 #: Samples compared.
 VECTORS = 1024

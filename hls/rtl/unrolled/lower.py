@@ -40,11 +40,11 @@ from dwell.hls.qmodel import (
     Transpose,
     Upsample,
 )
-from dwell.hls.rtl.circuit import Circuit, CircuitBuilder, Range, Signal
-from dwell.hls.rtl.elementwise import apply_node, joined, window_values
-from dwell.hls.rtl.fusion import fuse_sums
-from dwell.hls.rtl.passes import Passes
-from dwell.hls.rtl.values import Value, fitted, settled
+from dwell.hls.rtl.circuit.builder import Circuit, CircuitBuilder, Range, Signal
+from dwell.hls.rtl.circuit.elementwise import apply_node, joined, window_values
+from dwell.hls.rtl.circuit.fusion import fuse_sums
+from dwell.hls.rtl.circuit.passes import Passes
+from dwell.hls.rtl.circuit.values import Value, fitted, settled
 
 #: An array of `Value` in the shape of its tensor.
 Values = npt.NDArray[np.object_]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dwell.hls.qmodel import FixedPoint
-from dwell.hls.rtl.axis import padding, ports, results
-from dwell.hls.rtl.kernel import Kernel
+from dwell.hls.rtl.kernel.kernel import Kernel
 from dwell.hls.rtl.tops import FIFO_LATENCY, FRONT_LATENCY, fifo
+from dwell.hls.rtl.verilog.axis import padding, ports, results
 
 _INDENT = "    "
 

@@ -21,7 +21,7 @@ from dwell.hls.finn.layers.cell import ADD, FORK, MAX, Kind, print_cell
 from dwell.hls.finn.sizing import NEVER, Frame, measure_with, simulator
 from dwell.hls.finn.top import Core
 from dwell.hls.frontends.network import network_from_file
-from dwell.hls.rtl.write import library_files
+from dwell.hls.rtl.design.write import library_files
 
 ADDED = {"LANES": 2, "A_BITS": 4, "A_SIGNED": 1, "B_BITS": 5, "B_SIGNED": 0, "OUT_BITS": 7}
 LARGEST = {"LANES": 3, "BITS": 4, "SIGNED": 1, "BEATS": 4}

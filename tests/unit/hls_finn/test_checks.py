@@ -17,7 +17,7 @@ from dwell.hls.finn.checks import says
 from dwell.hls.finn.convert import FinnOptions, convert
 from dwell.hls.finn.flatten import flatten
 from dwell.hls.frontends.network import network_from_file
-from dwell.hls.rtl.write import library_files
+from dwell.hls.rtl.design.write import library_files
 from dwell.sim.beats import Beats
 from dwell.sim.bench.plan import bench_frames
 from dwell.sim.bench_rung import climb_bench

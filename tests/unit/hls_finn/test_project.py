@@ -106,9 +106,9 @@ def test_options_of_the_other_back_end(backend: str, args: dict[str, Any], optio
 
 
 def test_a_design_of_finn_has_no_rung_3(tmp_path: Path) -> None:
+    from dwell.hls.rtl.design.styles import build
+    from dwell.hls.rtl.design.write import write_netlist
     from dwell.hls.rtl.options import RtlOptions
-    from dwell.hls.rtl.styles import build
-    from dwell.hls.rtl.write import write_netlist
 
     model = Builder()
     model.input("x", (2,), FixedPoint(False, 2, 0))

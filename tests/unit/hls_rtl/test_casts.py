@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dwell.hls.qmodel import FixedPoint, Overflow, Rounding
 from dwell.hls.qmodel.arithmetic import cast_codes
-from dwell.hls.rtl.casts import OverflowMode, RoundMode, plan_cast
+from dwell.hls.rtl.circuit.casts import OverflowMode, RoundMode, plan_cast
 
 
 def check(

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwell.errors import InternalError
-from dwell.hls.rtl import adders
-from dwell.hls.rtl.adders import multiply
-from dwell.hls.rtl.circuit import CircuitBuilder, Constant, Range, ShiftAdd, operands
-from dwell.hls.rtl.schedule import delay, pipeline
+from dwell.hls.rtl.circuit import adders
+from dwell.hls.rtl.circuit.adders import multiply
+from dwell.hls.rtl.circuit.builder import CircuitBuilder, Constant, Range, ShiftAdd, operands
+from dwell.hls.rtl.circuit.schedule import delay, pipeline
 
 
 def random_span(rng: np.random.Generator) -> Range:

@@ -10,9 +10,9 @@ import pytest
 from dwell.errors import InternalError
 from dwell.hls.qmodel import FixedPoint, Overflow, Pooling, QModel, Rounding, intervals_of
 from dwell.hls.qmodel.build import Builder
-from dwell.hls.rtl.circuit import CircuitBuilder, Lookup, Range
-from dwell.hls.rtl.kernels import check_kernel, make_kernel, pixel_ranges
-from dwell.hls.rtl.tables import steps
+from dwell.hls.rtl.circuit.builder import CircuitBuilder, Lookup, Range
+from dwell.hls.rtl.circuit.tables import steps
+from dwell.hls.rtl.kernel.make import check_kernel, make_kernel, pixel_ranges
 
 pytestmark = pytest.mark.fast
 

@@ -18,10 +18,10 @@ from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.random_models import DETECTOR, RandomFamily, random_conv_model
 from dwell.hls.rtl import RtlOptions, library_files, write_design
 from dwell.hls.rtl.check import check_stages
-from dwell.hls.rtl.circuit import ShiftAdd
+from dwell.hls.rtl.circuit.builder import ShiftAdd
 from dwell.hls.rtl.lowering import lower
-from dwell.hls.rtl.names import identifier, unique
 from dwell.hls.rtl.support import fits_chain
+from dwell.hls.rtl.verilog.names import identifier, unique
 
 PIXEL = FixedPoint(False, 8, 8)
 

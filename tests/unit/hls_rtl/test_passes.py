@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from rtl_graphs import graph
 
 from dwell.hls.rtl import library_files
-from dwell.hls.rtl.adders import multiply
-from dwell.hls.rtl.circuit import Circuit, CircuitBuilder, Range, ShiftAdd, ShiftAdd3, Tap
-from dwell.hls.rtl.device_cells import device_sources
-from dwell.hls.rtl.forms import Forms
-from dwell.hls.rtl.fusion import chain_bits, fuse_sums
-from dwell.hls.rtl.passes import NO_PASSES, Passes
-from dwell.hls.rtl.resynthesis import digits, resynthesize
+from dwell.hls.rtl.circuit.adders import multiply
+from dwell.hls.rtl.circuit.builder import Circuit, CircuitBuilder, Range, ShiftAdd, ShiftAdd3, Tap
+from dwell.hls.rtl.circuit.forms import Forms
+from dwell.hls.rtl.circuit.fusion import chain_bits, fuse_sums
+from dwell.hls.rtl.circuit.passes import NO_PASSES, Passes
+from dwell.hls.rtl.circuit.resynthesis import digits, resynthesize
+from dwell.hls.rtl.design.device_cells import device_sources
 from dwell.hls.rtl.unrolled.check import VECTORS, check_network
 from dwell.hls.rtl.unrolled.lower import lower_network
 

@@ -16,7 +16,7 @@ from dwell.hls.qmodel import QModel
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.qmodel.random_models import models, random_model
 from dwell.hls.rtl import RtlOptions, write_design
-from dwell.hls.rtl.circuit import ShiftAdd
+from dwell.hls.rtl.circuit.builder import ShiftAdd
 from dwell.hls.rtl.unrolled.build import simplified
 from dwell.hls.rtl.unrolled.check import VECTORS, check_network
 from dwell.hls.rtl.unrolled.lower import lower_network

@@ -12,11 +12,11 @@ from dwell.errors import ConfigError, InternalError, ResourceError, UnsupportedL
 from dwell.hls.qmodel import FixedPoint, QModel
 from dwell.hls.qmodel.build import Builder
 from dwell.hls.rtl import RtlOptions, write_design
+from dwell.hls.rtl.design.styles import any_size
 from dwell.hls.rtl.options import LANES
 from dwell.hls.rtl.stream.blocks import Fork, Island, Join, Narrow
 from dwell.hls.rtl.stream.layout import Geometry, Layout
 from dwell.hls.rtl.stream.lower import lower_stream
-from dwell.hls.rtl.styles import any_size
 
 pytestmark = pytest.mark.fast
 
@@ -142,7 +142,7 @@ def test_a_kernel_that_computes_something_else_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The self-check bites: a bias off by one in the circuit alone."""
-    from dwell.hls.rtl import sums
+    from dwell.hls.rtl.circuit import sums
 
     right = sums.summed
     monkeypatch.setattr(sums, "summed", lambda signal, constant, frac: right(signal, constant + 1, frac))

@@ -91,8 +91,8 @@ def test_costs_rise_with_the_bits_of_weights_and_of_inputs() -> None:
 
 @pytest.mark.slow
 def test_the_model_of_luts_agrees_with_yosys_within_its_error(tmp_path: Path) -> None:
-    from dwell.hls.rtl.kernel import print_kernel
-    from dwell.hls.rtl.write import library_files
+    from dwell.hls.rtl.design.write import library_files
+    from dwell.hls.rtl.kernel.kernel import print_kernel
     from dwell.hls.synthesis import load_board, synthesize_sources
 
     codes, fracs = random_layer()

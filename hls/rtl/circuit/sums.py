@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from dwell.hls.qmodel import Affine, Conv2D, Dense
 from dwell.hls.qmodel.ranges import of_channel
-from dwell.hls.rtl.adders import multiply
-from dwell.hls.rtl.circuit import CircuitBuilder, Signal
-from dwell.hls.rtl.values import Value, summed
+from dwell.hls.rtl.circuit.adders import multiply
+from dwell.hls.rtl.circuit.builder import CircuitBuilder, Signal
+from dwell.hls.rtl.circuit.values import Value, summed
 
 
 def total(builder: CircuitBuilder, signals: Sequence[Signal]) -> Signal:

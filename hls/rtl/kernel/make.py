@@ -31,13 +31,13 @@ from dwell.errors import InternalError
 from dwell.hls.qmodel import Add, Codes, Conv2D, Dense, Multiply, Node, Pool2D, Softmax, Tensor, TopK
 from dwell.hls.qmodel.kernels import evaluate
 from dwell.hls.qmodel.ranges import Interval
-from dwell.hls.rtl.circuit import CircuitBuilder, Range
-from dwell.hls.rtl.elementwise import apply_node, joined, window_values
-from dwell.hls.rtl.fusion import fuse_sums
-from dwell.hls.rtl.kernel import Kernel, print_kernel
-from dwell.hls.rtl.passes import Passes
-from dwell.hls.rtl.schedule import pipeline
-from dwell.hls.rtl.values import Value, fitted, settled
+from dwell.hls.rtl.circuit.builder import CircuitBuilder, Range
+from dwell.hls.rtl.circuit.elementwise import apply_node, joined, window_values
+from dwell.hls.rtl.circuit.fusion import fuse_sums
+from dwell.hls.rtl.circuit.passes import Passes
+from dwell.hls.rtl.circuit.schedule import pipeline
+from dwell.hls.rtl.circuit.values import Value, fitted, settled
+from dwell.hls.rtl.kernel.kernel import Kernel, print_kernel
 
 __all__ = ["Kernel", "check_kernel", "make_kernel", "pixel_ranges", "print_kernel"]
 

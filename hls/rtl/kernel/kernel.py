@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dwell.errors import InternalError
-from dwell.hls.rtl.circuit import (
+from dwell.hls.rtl.circuit.builder import (
     Cast,
     Circuit,
     Constant,
@@ -25,8 +25,8 @@ from dwell.hls.rtl.circuit import (
     Tap,
     operands,
 )
-from dwell.hls.rtl.gates import Node
-from dwell.hls.rtl.schedule import Schedule
+from dwell.hls.rtl.circuit.gates import Node
+from dwell.hls.rtl.circuit.schedule import Schedule
 
 _INDENT = "    "
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from dwell.errors import InternalError
 from dwell.hls.qmodel import Conv2D, Dense, QModel
+from dwell.hls.rtl.design.top import Shell, print_stream
 from dwell.hls.rtl.folded.dense import layer_entry
 from dwell.hls.rtl.folded.layer import FoldedLayer, Loads, print_layer
 from dwell.hls.rtl.folded.reload_map import plan_loads, weights_entry
-from dwell.hls.rtl.kernel import Kernel, print_kernel
-from dwell.hls.rtl.kernels import check_kernel
-from dwell.hls.rtl.names import identifier
+from dwell.hls.rtl.kernel.kernel import Kernel, print_kernel
+from dwell.hls.rtl.kernel.make import check_kernel
 from dwell.hls.rtl.netlist import Netlist, Port, header, type_entry
 from dwell.hls.rtl.options import RtlOptions
 from dwell.hls.rtl.stream.blocks import Block, Fifo, Folded, Island, Plan, Reduce, Repeat, Steps, Window
@@ -22,7 +22,7 @@ from dwell.hls.rtl.stream.folds import check_folded
 from dwell.hls.rtl.stream.layout import Geometry, Layout
 from dwell.hls.rtl.stream.links import MOST_GATHERED_BITS
 from dwell.hls.rtl.stream.lower import lower_stream
-from dwell.hls.rtl.stream.top import Shell, print_stream
+from dwell.hls.rtl.verilog.names import identifier
 
 
 def build_stream(model: QModel, options: RtlOptions) -> Netlist:

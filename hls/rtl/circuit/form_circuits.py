@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dwell.hls.rtl.circuit import CircuitBuilder, Range, Signal
-from dwell.hls.rtl.forms import Adder, Forms, Term
-from dwell.hls.rtl.opcodes import ADD, CONSTANT, INPUT, NEGATE, SUBTRACT
+from dwell.hls.rtl.circuit.builder import CircuitBuilder, Range, Signal
+from dwell.hls.rtl.circuit.forms import Adder, Forms, Term
+from dwell.hls.rtl.circuit.opcodes import ADD, CONSTANT, INPUT, NEGATE, SUBTRACT
 
 if TYPE_CHECKING:
     from alkaid.types import CombLogic

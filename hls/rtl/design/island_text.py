@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dwell.hls.rtl.stream.blocks import Island, Plan, Reduce, Repeat, Window
-from dwell.hls.rtl.stream.layout import Layout
-from dwell.hls.rtl.stream.text import (
+from dwell.hls.rtl.design.text import (
     CLOCK,
     INDENT,
     bits_of,
@@ -17,6 +15,8 @@ from dwell.hls.rtl.stream.text import (
     unused,
     wire,
 )
+from dwell.hls.rtl.stream.blocks import Island, Plan, Reduce, Repeat, Window
+from dwell.hls.rtl.stream.layout import Layout
 
 
 class IslandPrinter:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dwell.hls.rtl.casts import OverflowMode, RoundMode
-from dwell.hls.rtl.circuit import (
+from dwell.hls.rtl.circuit.builder import (
     Cast,
     Circuit,
     Constant,
@@ -26,6 +25,7 @@ from dwell.hls.rtl.circuit import (
     Tap,
     operands,
 )
+from dwell.hls.rtl.circuit.casts import OverflowMode, RoundMode
 
 #: Delays in adder levels. A carry chain adds little for each bit; a cast is a look-up or two.
 _CHAIN, _CHAIN_BIT, _LOOKUP = 0.8, 0.02, 0.5

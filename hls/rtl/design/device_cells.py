@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from dwell.hls.rtl.write import library_files
+from dwell.hls.rtl.design.write import library_files
 
 #: Families whose slices have LUTs with two outputs and CARRY4, as Yosys maps them.
 _FAMILIES = ("xc7", "xcup")

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from dwell.errors import InternalError
 from dwell.hls.qmodel.types import FixedPoint, Overflow, Rounding
-from dwell.hls.rtl.casts import plan_cast
-from dwell.hls.rtl.circuit import CircuitBuilder, Range, Signal
+from dwell.hls.rtl.circuit.builder import CircuitBuilder, Range, Signal
+from dwell.hls.rtl.circuit.casts import plan_cast
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from dwell.errors import InternalError
-from dwell.hls.rtl.casts import OverflowMode, Requantize, RoundMode
-from dwell.hls.rtl.gates import (
+from dwell.hls.rtl.circuit.casts import OverflowMode, Requantize, RoundMode
+from dwell.hls.rtl.circuit.gates import (
     Cast,
     Codes,
     Constant,
@@ -31,7 +31,7 @@ from dwell.hls.rtl.gates import (
     operands,
     renumbered,
 )
-from dwell.hls.rtl.passes import Passes
+from dwell.hls.rtl.circuit.passes import Passes
 
 __all__ = [
     "MAX_BITS", "Cast", "Circuit", "CircuitBuilder", "Codes", "Constant", "Less", "Lookup", "Negate", "Node",

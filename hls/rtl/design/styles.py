@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 
 from dwell.hls.qmodel import Cast, Conv2D, Input, QModel, Relu, checked
 from dwell.hls.rtl.chain import build_chain
+from dwell.hls.rtl.design.stream import build_stream
 from dwell.hls.rtl.folded.chain import build_folded_chain
 from dwell.hls.rtl.folded.dense import build_folded
 from dwell.hls.rtl.folded.plan import carries, require_reuse
 from dwell.hls.rtl.netlist import Netlist
 from dwell.hls.rtl.options import RtlOptions, Style
-from dwell.hls.rtl.stream.build import build_stream
 from dwell.hls.rtl.unrolled import build_unrolled
 
 Builder = Callable[[QModel, RtlOptions], Netlist]

@@ -14,7 +14,7 @@ import numpy as np
 from dwell.errors import InternalError
 from dwell.hls.qmodel import Table
 from dwell.hls.qmodel.ranges import of_channel
-from dwell.hls.rtl.circuit import CircuitBuilder, Range, Signal
+from dwell.hls.rtl.circuit.builder import CircuitBuilder, Range, Signal
 
 #: Address bits of the largest ROM: beyond, it is a search whatever it costs.
 MOST_ROM_BITS = 14

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dwell.hls.rtl.circuit import Circuit, Constant, Range, ShiftAdd, ShiftAdd3, operands
+from dwell.hls.rtl.circuit.builder import Circuit, Constant, Range, ShiftAdd, ShiftAdd3, operands
 
 #: A node of the circuit, the places it is shifted, and whether it is taken away.
 Leaf = tuple[int, int, bool]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dwell.hls.rtl.forms import Forms, Term, Vector
+from dwell.hls.rtl.circuit.forms import Forms, Term, Vector
 
 #: Digits of signed-digit form of every magnitude that coefficients reach.
 _REACH = 1 << 13

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dwell.hls.qmodel import Softmax
-from dwell.hls.rtl.circuit import CircuitBuilder, Range, Signal
-from dwell.hls.rtl.sums import total
-from dwell.hls.rtl.tables import steps
+from dwell.hls.rtl.circuit.builder import CircuitBuilder, Range, Signal
+from dwell.hls.rtl.circuit.sums import total
+from dwell.hls.rtl.circuit.tables import steps
 
 
 @dataclass(frozen=True)

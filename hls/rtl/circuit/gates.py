@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.errors import InternalError
-from dwell.hls.rtl.casts import Requantize
+from dwell.hls.rtl.circuit.casts import Requantize
 
 Codes: TypeAlias = npt.NDArray[np.int64]
 

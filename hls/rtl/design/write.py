@@ -12,9 +12,9 @@ from typing import Any
 from dwell.errors import ConfigError
 from dwell.hls.design import DESIGN_JSON, FORMAT, Design, file_digests
 from dwell.hls.qmodel import QModel, Tensor, model_digest, save_model, window_of
+from dwell.hls.rtl.design.styles import build
 from dwell.hls.rtl.netlist import Netlist, Port, type_entry
 from dwell.hls.rtl.options import RtlOptions
-from dwell.hls.rtl.styles import build
 
 #: Where the hand-written modules lie.
 LIBRARY = "lib"

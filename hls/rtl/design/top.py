@@ -5,6 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dwell.errors import InternalError
+from dwell.hls.rtl.design.island_text import IslandPrinter
+from dwell.hls.rtl.design.steps_text import steps_lines
+from dwell.hls.rtl.design.text import (
+    CLOCK,
+    INDENT,
+    instance,
+    joined,
+    moved,
+    offsets,
+    side_by_side,
+    unused,
+    wire,
+)
 from dwell.hls.rtl.folded.layer import LOAD_PORTS, Loads
 from dwell.hls.rtl.folded.top import axis_ports, frame_banks, weight_port
 from dwell.hls.rtl.netlist import Port
@@ -22,19 +35,6 @@ from dwell.hls.rtl.stream.blocks import (
     Steps,
     Widen,
     Wires,
-)
-from dwell.hls.rtl.stream.island_text import IslandPrinter
-from dwell.hls.rtl.stream.steps_text import steps_lines
-from dwell.hls.rtl.stream.text import (
-    CLOCK,
-    INDENT,
-    instance,
-    joined,
-    moved,
-    offsets,
-    side_by_side,
-    unused,
-    wire,
 )
 
 

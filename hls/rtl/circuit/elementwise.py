@@ -34,11 +34,11 @@ from dwell.hls.qmodel import (
     TopK,
 )
 from dwell.hls.qmodel.ranges import of_channel
-from dwell.hls.rtl.circuit import CircuitBuilder, Range, Signal
-from dwell.hls.rtl.ranking import maximum, softmax, top
-from dwell.hls.rtl.sums import affine, grid, linear, times, total
-from dwell.hls.rtl.tables import table
-from dwell.hls.rtl.values import Value, clipped, fitted, plus, quantized, settled
+from dwell.hls.rtl.circuit.builder import CircuitBuilder, Range, Signal
+from dwell.hls.rtl.circuit.ranking import maximum, softmax, top
+from dwell.hls.rtl.circuit.sums import affine, grid, linear, times, total
+from dwell.hls.rtl.circuit.tables import table
+from dwell.hls.rtl.circuit.values import Value, clipped, fitted, plus, quantized, settled
 
 Tensors = Mapping[str, Tensor]
 

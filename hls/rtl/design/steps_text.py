@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dwell.hls.qmodel import FixedPoint
-from dwell.hls.rtl.circuit import Range
-from dwell.hls.rtl.stream.blocks import Plan, Steps
-from dwell.hls.rtl.stream.text import (
+from dwell.hls.rtl.circuit.builder import Range
+from dwell.hls.rtl.design.text import (
     CLOCK,
     INDENT,
     bits_of,
@@ -18,6 +17,7 @@ from dwell.hls.rtl.stream.text import (
     unused,
     wire,
 )
+from dwell.hls.rtl.stream.blocks import Plan, Steps
 
 
 def steps_lines(block: Steps, plan: Plan, through: Mapping[str, str]) -> list[str]:

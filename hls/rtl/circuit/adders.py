@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dwell.errors import InternalError
-from dwell.hls.rtl.circuit import CircuitBuilder, Range, Signal
-from dwell.hls.rtl.form_circuits import emit, read_forms
-from dwell.hls.rtl.opcodes import ADD, ADD_CONSTANT, CONSTANT, INPUT, NEGATE, SUBTRACT, SUM
-from dwell.hls.rtl.resynthesis import resynthesize
+from dwell.hls.rtl.circuit.builder import CircuitBuilder, Range, Signal
+from dwell.hls.rtl.circuit.form_circuits import emit, read_forms
+from dwell.hls.rtl.circuit.opcodes import ADD, ADD_CONSTANT, CONSTANT, INPUT, NEGATE, SUBTRACT, SUM
+from dwell.hls.rtl.circuit.resynthesis import resynthesize
 
 if TYPE_CHECKING:
     from alkaid.types import CombLogic, Op

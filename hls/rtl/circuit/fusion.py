@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dwell.errors import InternalError
-from dwell.hls.rtl.circuit import Circuit, Constant, Range, ShiftAdd, ShiftAdd3, Signal, operands
-from dwell.hls.rtl.gates import Node, renumbered
-from dwell.hls.rtl.trees import Leaf, Merge, Term, Trees, assemble, chain_bits
+from dwell.hls.rtl.circuit.builder import Circuit, Constant, Range, ShiftAdd, ShiftAdd3, Signal, operands
+from dwell.hls.rtl.circuit.gates import Node, renumbered
+from dwell.hls.rtl.circuit.trees import Leaf, Merge, Term, Trees, assemble, chain_bits
 
 __all__ = ["Fused", "chain_bits", "fuse_sums"]
 

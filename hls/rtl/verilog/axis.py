@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dwell.hls.qmodel import FixedPoint
-from dwell.hls.rtl.circuit import Range
+from dwell.hls.rtl.circuit.builder import Range
 
 _INDENT = "    "
 

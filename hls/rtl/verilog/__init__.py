@@ -1,0 +1,1 @@
+"""Names and pieces of Verilog that every printer shares."""
